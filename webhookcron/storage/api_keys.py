@@ -1,0 +1,116 @@
+"""API keys and the users that own them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from webhookcron.storage.client import Document, driver_errors_translated
+
+KEY_PREFIX = "whk_"
+ADMIN_ID = "admin"
+"""The `_id` of the first user, who is made with the installation."""
+ALL_SCOPES = ("read", "write", "trigger")
+_TOUCH_EVERY = timedelta(minutes=1)
+"""`lastUsedAt` is written at most so often: a use need not cost a write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A stored API key; the key itself is known to its holder alone."""
+
+    id: str
+    owner_id: str
+    name: str
+    role: str
+    """The owner's role: admin, member or viewer."""
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class ApiKeyStore:
+    """The collections `users` and `apiKeys`."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._keys = database["apiKeys"]
+        self._users = database["users"]
+
+    def ensure_admin_key(self, key: str, *, now: datetime) -> bool:
+        """Make `key` a key of the admin user, who is made when missing; False when it already was.
+
+        The caller keeps the key safe before it calls, so a process that dies in between only has to call again.
+        """
+        with driver_errors_translated():
+            try:
+                self._users.insert_one({"_id": ADMIN_ID, "role": "admin", "name": "admin", "createdAt": now})
+            except DuplicateKeyError:
+                pass  # The usual case: every start but the first.
+            try:
+                self._insert(key, ADMIN_ID, "admin key of this installation", ALL_SCOPES, now)
+            except DuplicateKeyError:
+                return False
+        return True
+
+    def create(self, owner_id: str, name: str, scopes: tuple[str, ...], *, now: datetime) -> tuple[str, str]:
+        """A new key for `owner_id`: (id, key). The key is not stored and cannot be had again."""
+        key = generate_key()
+        with driver_errors_translated():
+            return self._insert(key, owner_id, name, scopes, now), key
+
+    def _insert(self, key: str, owner_id: str, name: str, scopes: tuple[str, ...], now: datetime) -> str:
+        key_id = str(ObjectId())
+        self._keys.insert_one(
+            {
+                "_id": key_id,
+                "ownerId": owner_id,
+                "name": name,
+                "scopes": list(scopes),
+                "hash": hash_key(key),
+                "createdAt": now,
+            }
+        )
+        return key_id
+
+    def find(self, key: str, *, now: datetime) -> ApiKey | None:
+        """Whose `key` this is; None when it is unknown, expired, or its owner is gone."""
+        with driver_errors_translated():
+            document = self._keys.find_one({"hash": hash_key(key)})
+            if document is None:
+                return None
+            expires_at = document.get("expiresAt")
+            if expires_at is not None and expires_at <= now:
+                return None
+            user = self._users.find_one({"_id": document["ownerId"]})
+            if user is None:
+                return None
+            last_used_at = document.get("lastUsedAt")
+            if last_used_at is None or now - last_used_at >= _TOUCH_EVERY:
+                self._keys.update_one({"_id": document["_id"]}, {"$max": {"lastUsedAt": now}})
+        return ApiKey(
+            id=document["_id"],
+            owner_id=document["ownerId"],
+            name=document["name"],
+            role=user["role"],
+            scopes=tuple(document["scopes"]),
+            created_at=document["createdAt"],
+            expires_at=expires_at,
+            last_used_at=last_used_at,
+        )
+
+
+def generate_key() -> str:
+    """A new API key: `whk_` and 256 random bits."""
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_key(key: str) -> str:
+    """What is stored of a key. A plain hash will do: the key holds 256 random bits, so it cannot be guessed."""
+    return hashlib.sha256(key.encode()).hexdigest()

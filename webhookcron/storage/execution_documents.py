@@ -1,0 +1,131 @@
+"""Execution documents ↔ executions. A field that is None or at its default is left out of the document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webhookcron.core.errors import CorruptDocument
+from webhookcron.core.executions import Attempt, AttemptError, Execution, ExecutionStatus, Trigger
+from webhookcron.storage.client import Document
+
+
+def execution_document(execution: Execution) -> Document:
+    """The document of a new execution."""
+    document: Document = {
+        "_id": execution.id,
+        "jobId": execution.job_id,
+        "ownerId": execution.owner_id,
+        "jobName": execution.job_name,
+        "host": execution.host,
+        "trigger": execution.trigger.value,
+        "status": execution.status.value,
+        "scheduledAt": execution.scheduled_at,
+        "queuedAt": execution.queued_at,
+        "attemptCount": execution.attempt_count,
+        "pushes": execution.pushes,
+    }
+    for key, value in (
+        ("reason", execution.reason),
+        ("completedAt", execution.completed_at),
+        ("checkAt", execution.check_at),
+        ("expireAt", execution.expire_at),
+        ("replayOf", execution.replay_of),
+        ("skippedCount", execution.skipped_count),
+        ("skippedUntil", execution.skipped_until),
+    ):
+        if value is not None:
+            document[key] = value
+    return document
+
+
+def execution_from_document(document: Document) -> Execution:
+    """The execution a document holds; CorruptDocument when it cannot be one."""
+    get = document.get
+    try:
+        error = get("error")
+        return Execution(
+            id=document["_id"],
+            job_id=document["jobId"],
+            owner_id=document["ownerId"],
+            job_name=document["jobName"],
+            host=document["host"],
+            trigger=Trigger(document["trigger"]),
+            status=ExecutionStatus(document["status"]),
+            reason=get("reason"),
+            scheduled_at=document["scheduledAt"],
+            queued_at=document["queuedAt"],
+            started_at=get("startedAt"),
+            completed_at=get("completedAt"),
+            duration_ms=get("durationMs"),
+            attempt_count=get("attemptCount", 0),
+            next_attempt_at=get("nextAttemptAt"),
+            replay_of=get("replayOf"),
+            skipped_count=get("skippedCount"),
+            skipped_until=get("skippedUntil"),
+            response_status=get("responseStatus"),
+            error=AttemptError(kind=error["kind"], message=error["message"]) if error else None,
+            attempts=tuple(attempt_from_document(attempt) for attempt in get("attempts", ())),
+            check_at=get("checkAt"),
+            lost_count=get("lostCount", 0),
+            pushes=get("pushes", 1),
+            claim=get("claim"),
+            counted=get("counted", True),
+            expire_at=get("expireAt"),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error_:
+        raise CorruptDocument(document.get("_id"), f"{type(error_).__name__}: {error_}") from error_
+
+
+def attempt_document(attempt: Attempt) -> Document:
+    """The sub-document of one attempt."""
+    document: Document = {
+        "number": attempt.number,
+        "startedAt": attempt.started_at,
+        "durationMs": attempt.duration_ms,
+    }
+    if attempt.phases:
+        document["phases"] = dict(attempt.phases)
+    for key, value in (
+        ("requestMethod", attempt.request_method),
+        ("requestUrl", attempt.request_url),
+        ("responseStatus", attempt.response_status),
+        ("responseBody", attempt.response_body),
+    ):
+        if value is not None:
+            document[key] = value
+    if attempt.request_headers:
+        document["requestHeaders"] = [list(pair) for pair in attempt.request_headers]
+    if attempt.response_headers:
+        document["responseHeaders"] = [list(pair) for pair in attempt.response_headers]
+    if attempt.response_body_base64:
+        document["responseBodyBase64"] = True
+    if attempt.truncated:
+        document["truncated"] = True
+    if attempt.error is not None:
+        document["error"] = {"kind": attempt.error.kind, "message": attempt.error.message}
+    return document
+
+
+def attempt_from_document(document: Document) -> Attempt:
+    """The attempt a sub-document holds."""
+    get = document.get
+    error = get("error")
+    return Attempt(
+        number=document["number"],
+        started_at=document["startedAt"],
+        duration_ms=document["durationMs"],
+        phases=get("phases"),
+        request_method=get("requestMethod"),
+        request_url=get("requestUrl"),
+        request_headers=_pairs(get("requestHeaders")),
+        response_status=get("responseStatus"),
+        response_headers=_pairs(get("responseHeaders")),
+        response_body=get("responseBody"),
+        response_body_base64=get("responseBodyBase64", False),
+        truncated=get("truncated", False),
+        error=AttemptError(kind=error["kind"], message=error["message"]) if error else None,
+    )
+
+
+def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((name, content) for name, content in value or ())

@@ -1,0 +1,266 @@
+"""The collection `executions`: what was to be run, what became of it, and every attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo import DeleteMany, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from webhookcron.core.errors import NotFinal, NotFound, StoreUnavailable
+from webhookcron.core.executions import (
+    FINAL_STATUSES,
+    Execution,
+    ExecutionStatus,
+    Reason,
+)
+from webhookcron.storage.client import Document, driver_errors_translated
+from webhookcron.storage.execution_documents import execution_document, execution_from_document
+
+_DUPLICATE_KEY = 11000
+_FINAL = sorted(status.value for status in FINAL_STATUSES)
+_QUEUED = ExecutionStatus.QUEUED.value
+_RUNNING = ExecutionStatus.RUNNING.value
+_RETRYING = ExecutionStatus.RETRYING.value
+_CLAIM_FIELDS = {"attempts": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What became of a group of executions to create."""
+
+    present: frozenset[str]
+    """Ids that are in MongoDB now, whoever inserted them."""
+    created: frozenset[str]
+    """Those that this call inserted."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedUpdate:
+    """A change of one execution that happens only while `guard` holds."""
+
+    execution_id: str
+    guard: Mapping[str, Any]
+    change: Mapping[str, Mapping[str, Any]]
+
+
+class ExecutionStore:
+    """Executions in MongoDB. Every method raises StoreUnavailable when MongoDB is away or too slow."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database["executions"]
+
+    # --- creating
+
+    def insert(self, executions: Sequence[Execution]) -> Inserted:
+        """Create what is not there yet; the unique `_id` makes one execution of each, whoever else tries.
+
+        Only a duplicate key on `_id` means "present": an execution with any other write error is in neither set.
+        Raises StoreUnavailable for all when the write concern was not met.
+        """
+        if not executions:
+            return Inserted(frozenset(), frozenset())
+        ids = [execution.id for execution in executions]
+        with driver_errors_translated():
+            try:
+                self._collection.insert_many([execution_document(e) for e in executions], ordered=False)
+            except BulkWriteError as error:
+                return _sort_out(ids, error)
+        everything = frozenset(ids)
+        return Inserted(everything, everything)
+
+    # --- claiming and recording
+
+    def claim(self, ids: Sequence[str], token: str, *, now: datetime, lease_until: datetime) -> None:
+        """Take those of `ids` that are queued: running, under `token`, until `lease_until`. Safe to repeat."""
+        with driver_errors_translated():
+            self._collection.update_many(
+                {"_id": {"$in": list(ids)}, "status": _QUEUED},
+                {
+                    "$set": {"status": _RUNNING, "claim": token, "checkAt": lease_until, "claimedAt": now},
+                    "$unset": {"reason": ""},
+                },
+            )
+
+    def claimed(self, ids: Sequence[str], token: str) -> list[Execution]:
+        """Those of `ids` that `token` holds, without their attempts."""
+        with driver_errors_translated():
+            documents = list(self._collection.find({"_id": {"$in": list(ids)}, "claim": token}, _CLAIM_FIELDS))
+        return [execution_from_document(document) for document in documents if document["status"] == _RUNNING]
+
+    def apply(self, updates: Sequence[GuardedUpdate]) -> int:
+        """Make each change whose guard still holds, in one round trip; how many did."""
+        if not updates:
+            return 0
+        with driver_errors_translated():
+            result = self._collection.bulk_write(
+                [UpdateOne({"_id": u.execution_id, **u.guard}, dict(u.change)) for u in updates], ordered=False
+            )
+        return result.matched_count
+
+    def with_outcome(self, ids: Sequence[str], token: str) -> set[str]:
+        """Those of `ids` whose final outcome was recorded under `token` and is not yet counted."""
+        with driver_errors_translated():
+            cursor = self._collection.find({"_id": {"$in": list(ids)}, "countToken": token, "counted": False}, {"_id": 1})
+            return {document["_id"] for document in cursor}
+
+    def mark_counted(self, ids: Sequence[str]) -> None:
+        """The counters of the jobs hold these executions: the sweep need not look at them again."""
+        if not ids:
+            return
+        with driver_errors_translated():
+            self._collection.update_many(
+                {"_id": {"$in": list(ids)}, "counted": False},
+                {"$unset": {"counted": "", "checkAt": "", "countToken": ""}},
+            )
+
+    # --- reading
+
+    def present(self, ids: Sequence[str]) -> set[str]:
+        """Those of `ids` that exist."""
+        with driver_errors_translated():
+            return {document["_id"] for document in self._collection.find({"_id": {"$in": list(ids)}}, {"_id": 1})}
+
+    def statuses(self, ids: Sequence[str]) -> dict[str, ExecutionStatus]:
+        """The status of those of `ids` that exist."""
+        with driver_errors_translated():
+            cursor = self._collection.find({"_id": {"$in": list(ids)}}, {"status": 1})
+            return {document["_id"]: ExecutionStatus(document["status"]) for document in cursor}
+
+    def get_many(self, ids: Sequence[str]) -> list[Execution]:
+        """Those of `ids` that exist, without their attempts."""
+        with driver_errors_translated():
+            documents = list(self._collection.find({"_id": {"$in": list(ids)}}, _CLAIM_FIELDS))
+        return [execution_from_document(document) for document in documents]
+
+    def get(self, execution_id: str, *, owner_id: str | None) -> Execution:
+        """The execution with all its attempts; NotFound when there is none or it is another owner's."""
+        filter_: Document = {"_id": execution_id}
+        if owner_id is not None:
+            filter_["ownerId"] = owner_id
+        with driver_errors_translated():
+            document = self._collection.find_one(filter_)
+        if document is None:
+            raise NotFound(execution_id)
+        return execution_from_document(document)
+
+    def to_check(self, now: datetime, limit: int) -> list[Execution]:
+        """Up to `limit` executions whose `checkAt` has passed, the longest waiting first, without attempts."""
+        with driver_errors_translated():
+            cursor = self._collection.find({"checkAt": {"$lte": now}}, _CLAIM_FIELDS).sort("checkAt", 1).limit(limit)
+            documents = list(cursor)
+        return [execution_from_document(document) for document in documents]
+
+    def list(
+        self,
+        *,
+        owner_id: str | None,
+        job_id: str | None = None,
+        statuses: Sequence[str] = (),
+        triggers: Sequence[str] = (),
+        scheduled_from: datetime | None = None,
+        scheduled_to: datetime | None = None,
+        after: tuple[datetime, str] | None = None,
+        limit: int,
+    ) -> list[Execution]:
+        """Executions, the latest fire time first, equal ones by descending id.
+
+        `after` is the (scheduledAt, id) of the last one already seen; new executions do not shift later pages.
+        """
+        filter_: Document = {}
+        if job_id is not None:
+            filter_["jobId"] = job_id
+        if owner_id is not None:
+            filter_["ownerId"] = owner_id
+        if statuses:
+            filter_["status"] = statuses[0] if len(statuses) == 1 else {"$in": list(statuses)}
+        if triggers:
+            filter_["trigger"] = {"$in": list(triggers)}
+        bounds: Document = {}
+        if scheduled_from is not None:
+            bounds["$gte"] = scheduled_from
+        if scheduled_to is not None:
+            bounds["$lt"] = scheduled_to
+        sort = [("scheduledAt", -1), ("_id", -1)]
+        found: list[Document] = []
+        with driver_errors_translated():
+            if after is not None:
+                moment, last_id = after
+                if not _outside(moment, bounds):
+                    tie = {**filter_, "scheduledAt": moment, "_id": {"$lt": last_id}}
+                    found = list(self._collection.find(tie).sort("_id", -1).limit(limit))
+                upper = bounds.get("$lt")
+                bounds["$lt"] = moment if upper is None or moment < upper else upper
+            if len(found) < limit:
+                if bounds:
+                    filter_["scheduledAt"] = bounds
+                found += self._collection.find(filter_).sort(sort).limit(limit - len(found))
+        return [execution_from_document(document) for document in found]
+
+    # --- ending from outside
+
+    def cancel(self, job_id: str, reason: Reason, *, now: datetime, expire_at: datetime) -> int:
+        """End the job's queued and retrying executions as cancelled; those running finish first. How many."""
+        with driver_errors_translated():
+            result = self._collection.update_many(
+                {"jobId": job_id, "status": {"$in": [_QUEUED, _RETRYING]}},
+                {
+                    "$set": {
+                        "status": ExecutionStatus.CANCELLED.value,
+                        "reason": reason.value,
+                        "completedAt": now,
+                        "expireAt": expire_at,
+                    },
+                    "$unset": {"checkAt": "", "nextAttemptAt": ""},
+                },
+            )
+        return result.modified_count
+
+    def delete(self, execution_id: str, *, owner_id: str | None, handled_through: datetime | None) -> None:
+        """Remove one finished execution.
+
+        Raises NotFound, or NotFinal when it is under way or its fire time lies after the job's stored cursor
+        `handled_through` (the ticker could make it again; None = the job is gone, nothing makes it again).
+        """
+        execution = self.get(execution_id, owner_id=owner_id)
+        if not execution.status.final or (handled_through is not None and execution.scheduled_at > handled_through):
+            raise NotFinal(execution_id)
+        with driver_errors_translated():
+            self._collection.delete_one({"_id": execution_id, "status": {"$in": _FINAL}})
+
+    def delete_final(self, job_id: str) -> int:
+        """Remove all finished executions of a deleted job; how many."""
+        with driver_errors_translated():
+            result = self._collection.bulk_write([DeleteMany({"jobId": job_id, "status": {"$in": _FINAL}})])
+        return result.deleted_count
+
+    def count(self, filter_: Mapping[str, Any]) -> int:
+        """How many executions match an equality filter on indexed fields."""
+        with driver_errors_translated():
+            return self._collection.count_documents(dict(filter_))
+
+
+def _outside(moment: datetime, bounds: Mapping[str, datetime]) -> bool:
+    return ("$gte" in bounds and moment < bounds["$gte"]) or ("$lt" in bounds and moment >= bounds["$lt"])
+
+
+def _sort_out(ids: Iterable[str], error: BulkWriteError) -> Inserted:
+    details = error.details or {}
+    if details.get("writeConcernErrors"):
+        raise StoreUnavailable("MongoDB did not acknowledge the inserts") from error
+    failed: set[str] = set()
+    duplicates: set[str] = set()
+    for write_error in details.get("writeErrors", []):
+        document_id = write_error.get("op", {}).get("_id")
+        pattern = write_error.get("keyPattern")
+        # Old servers leave keyPattern out; the only unique key of this collection is `_id`.
+        if write_error.get("code") == _DUPLICATE_KEY and pattern in (None, {"_id": 1}):
+            duplicates.add(document_id)
+        else:
+            failed.add(document_id)
+    present = frozenset(ids) - failed
+    return Inserted(present, present - duplicates)

@@ -1,0 +1,109 @@
+"""Every index the platform needs, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from webhookcron.storage.client import Document, driver_errors_translated
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One declared index; `why` names the query it serves."""
+
+    collection: str
+    keys: tuple[tuple[str, int], ...]
+    why: str
+    unique: bool = False
+    partial: Mapping[str, Any] | None = None
+    expire_after_seconds: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return "_".join(f"{key}_{direction}" for key, direction in self.keys)
+
+    def model(self) -> IndexModel:
+        """The driver's form of it."""
+        options: dict[str, Any] = {"name": self.name, **self.options}
+        if self.unique:
+            options["unique"] = True
+        if self.partial is not None:
+            options["partialFilterExpression"] = dict(self.partial)
+        if self.expire_after_seconds is not None:
+            options["expireAfterSeconds"] = self.expire_after_seconds
+        return IndexModel(list(self.keys), **options)
+
+
+_DATE = {"$type": "date"}
+_UP, _DOWN = ASCENDING, DESCENDING
+
+INDEXES: tuple[Index, ...] = (
+    Index("jobs", (("ownerId", _UP), ("key", _UP)), "one job per key", unique=True, partial={"key": {"$type": "string"}}),
+    Index("jobs", (("mirrorDue", _UP),), "sweep: jobs to mirror", partial={"mirrorDue": _DATE}),
+    Index("jobs", (("ownerId", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list, newest first"),
+    Index("jobs", (("ownerId", _UP), ("updatedAt", _DOWN), ("_id", _DOWN)), "list by last change"),
+    Index("jobs", (("ownerId", _UP), ("nextRunAt", _UP), ("_id", _UP)), "list by next run"),
+    Index("jobs", (("ownerId", _UP), ("lastRunAt", _DOWN), ("_id", _DOWN)), "list by last run"),
+    Index("jobs", (("ownerId", _UP), ("name", _UP), ("_id", _UP)), "list by name"),
+    Index("jobs", (("ownerId", _UP), ("status", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list by status"),
+    Index("jobs", (("ownerId", _UP), ("tags", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list by tag"),
+    Index("jobs", (("ownerId", _UP), ("searchTerms", _UP)), "search by word beginnings"),
+    Index("jobs", (("status", _UP), ("_id", _UP)), "full comparison: active jobs in order"),
+    Index("executions", (("checkAt", _UP),), "sweep: executions to look at", partial={"checkAt": _DATE}),
+    Index("executions", (("expireAt", _UP),), "retention", partial={"expireAt": _DATE}, expire_after_seconds=0),
+    Index("executions", (("jobId", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)), "log of a job"),
+    Index("executions", (("jobId", _UP), ("status", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)), "log of a job by status"),
+    Index("executions", (("ownerId", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)), "log of an owner"),
+    Index(
+        "executions",
+        (("ownerId", _UP), ("status", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)),
+        "log of an owner by status",
+    ),
+    Index("apiKeys", (("hash", _UP),), "sign-in by key", unique=True),
+    Index("apiKeys", (("ownerId", _UP), ("createdAt", _DOWN)), "list of an owner's keys"),
+    Index("users", (("email", _UP),), "one account per address", unique=True, partial={"email": {"$type": "string"}}),
+)
+
+
+def ensure_indexes(database: Database[Document]) -> list[str]:
+    """Create what is missing and replace what is declared otherwise; safe to repeat and to run side by side.
+
+    Returns the names of the indexes created or replaced, as `collection.name`.
+    Raises StoreUnavailable when MongoDB is away.
+    """
+    changed: list[str] = []
+    with driver_errors_translated():
+        for collection_name in dict.fromkeys(index.collection for index in INDEXES):
+            collection = database[collection_name]
+            existing = collection.index_information()
+            for index in INDEXES:
+                if index.collection != collection_name:
+                    continue
+                if index.name in existing and _same(index, existing[index.name]):
+                    continue
+                if index.name in existing:
+                    collection.drop_index(index.name)
+                try:
+                    collection.create_indexes([index.model()])
+                except OperationFailure as error:
+                    # 85, 86: another instance created it between our look and our call.
+                    if error.code not in (85, 86):
+                        raise
+                changed.append(f"{collection_name}.{index.name}")
+    return changed
+
+
+def _same(index: Index, stored: Mapping[str, Any]) -> bool:
+    return (
+        [(key, int(direction)) for key, direction in stored["key"]] == list(index.keys)
+        and bool(stored.get("unique")) == index.unique
+        and stored.get("expireAfterSeconds") == index.expire_after_seconds
+        and dict(stored.get("partialFilterExpression") or {}) == dict(index.partial or {})
+    )

@@ -1,0 +1,50 @@
+"""The connection to Redis, and the one place where the driver's errors become the project's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+)
+from redis.retry import Retry
+
+from webhookcron.core.errors import TickSourceUnavailable
+
+SOCKET_TIMEOUT_SECONDS = 1.0
+"""A silent Redis is given up after this; with one retry a call ends within about two seconds."""
+
+
+def connect(url: str) -> Redis:
+    """A client for `url`; it connects when first used and from then on by itself.
+
+    The driver's own retries would keep a caller waiting for up to a minute, so they are cut to one.
+    """
+    return cast(
+        Redis,
+        Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
+            retry=Retry(ExponentialBackoff(base=0.05, cap=0.2), retries=1),
+            health_check_interval=0,
+        ),
+    )
+
+
+@contextmanager
+def driver_errors_translated() -> Iterator[None]:
+    """Turn what the driver raises when Redis is away or cannot write into `TickSourceUnavailable`."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError) as error:
+        raise TickSourceUnavailable(f"Redis did not answer: {type(error).__name__}") from error
