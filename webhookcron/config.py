@@ -1,0 +1,243 @@
+"""Settings: read once from the environment, checked, frozen.
+
+`VARIABLES` is the one list of what exists; the README's table and `.env.example` are tested against it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from webhookcron import config_values as values
+from webhookcron.config_values import Network
+from webhookcron.core.errors import WebhookcronError
+
+Role = Literal["api", "ticker", "worker", "indexes", "admin-key"]
+
+PREFIX = "WEBHOOKCRON_"
+
+_EVERY_ROLE: frozenset[Role] = frozenset({"api", "ticker", "worker", "indexes", "admin-key"})
+_ROLES_OF_THE_WAY: frozenset[Role] = frozenset({"api", "ticker", "worker"})
+_ROLES_WITH_SECRETS: frozenset[Role] = _ROLES_OF_THE_WAY | {"admin-key"}
+
+MAX_SECRET_FILE_BYTES = 64 * 1024
+"""A secret file is some lines at most; more means that the variable names the wrong file."""
+
+
+class SettingsError(WebhookcronError):
+    """A setting is missing or wrong; the message is one line that names the variable and what would be right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment asks for. Fields that may hold secrets are left out of `repr`."""
+
+    mongodb_uri: str = field(repr=False)
+    """Connection string of MongoDB, database included."""
+    redis_url: str = field(default="", repr=False)
+    """URL of the Redis that holds the tick source; empty only for the roles that never use Redis."""
+    celery_broker_url: str = field(default="", repr=False)
+    """URL of Celery's broker; the Redis of `redis_url` unless set. Empty only when `redis_url` is."""
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    """The first encrypts secrets at rest, all decrypt; empty only for the role that stores none."""
+    host: str = "127.0.0.1"
+    """Where the API listens."""
+    port: int = 8000
+    """The API's port; 0 = any free one."""
+    key_prefix: str = "wc"
+    """What every key in Redis starts with."""
+    timezone: str = "UTC"
+    """The IANA zone of schedules that name none."""
+    allowed_target_hosts: tuple[str, ...] | None = None
+    """Lower-case patterns of the hosts that may be called; None = every public one."""
+    allowed_target_networks: tuple[Network, ...] = ()
+    """Address ranges that may be called although they are not public."""
+    allowed_target_ports: frozenset[int] | None = None
+    """Ports that may be called; None = every port."""
+    retention_days: int = 30
+    """Days that finished executions are kept."""
+    sync_interval_seconds: int = 300
+    """Seconds between two full comparisons of the mirror with MongoDB."""
+    tick_interval_ms: int = 1000
+    """The longest sleep of a ticker, in milliseconds."""
+    worker_concurrency: int = 500
+    """Calls that one worker process has in flight at most."""
+    max_per_host: int = 50
+    """Calls that one worker process has in flight to one host at most."""
+    drain_seconds: int = 25
+    """How long a stopping worker waits for the calls in flight."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_format: str = "console"
+    """console or json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One environment variable and the field of `Settings` that it fills."""
+
+    name: str
+    field: str
+    read: Callable[[str], Any]
+    default: str = ""
+    """The default as one would write it; empty = none, or as `meaning` says."""
+    secret: bool = False
+    """May hold a secret: `NAME_FILE` may name a file that holds the value instead."""
+    required_by: frozenset[Role] = frozenset()
+    empty_means_unset: bool = True
+    """An empty text counts as unset, as compose files produce it; False where that would widen a permission."""
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        name="MONGODB_URI", field="mongodb_uri", read=values.mongodb_uri, secret=True, required_by=_EVERY_ROLE
+    ),
+    Variable(
+        name="REDIS_URL", field="redis_url", read=values.redis_url, secret=True, required_by=_ROLES_OF_THE_WAY
+    ),
+    Variable(name="CELERY_BROKER_URL", field="celery_broker_url", read=values.broker_url, secret=True),
+    Variable(
+        name=PREFIX + "SECRET_KEY",
+        field="secret_keys",
+        read=values.secret_keys,
+        secret=True,
+        required_by=_ROLES_WITH_SECRETS,
+    ),
+    Variable(name=PREFIX + "HOST", field="host", read=values.host_to_bind, default="127.0.0.1"),
+    Variable(name=PREFIX + "PORT", field="port", read=values.integer(0, 65535), default="8000"),
+    Variable(name=PREFIX + "KEY_PREFIX", field="key_prefix", read=values.key_prefix, default="wc"),
+    Variable(name=PREFIX + "TIMEZONE", field="timezone", read=values.time_zone, default="UTC"),
+    Variable(
+        name=PREFIX + "ALLOWED_TARGET_HOSTS",
+        field="allowed_target_hosts",
+        read=values.target_hosts,
+        empty_means_unset=False,
+    ),
+    Variable(name=PREFIX + "ALLOWED_TARGET_NETWORKS", field="allowed_target_networks", read=values.networks),
+    Variable(
+        name=PREFIX + "ALLOWED_TARGET_PORTS",
+        field="allowed_target_ports",
+        read=values.ports,
+        empty_means_unset=False,
+    ),
+    Variable(
+        name=PREFIX + "RETENTION_DAYS", field="retention_days", read=values.integer(1, 3650), default="30"
+    ),
+    Variable(
+        name=PREFIX + "SYNC_INTERVAL_SECONDS",
+        field="sync_interval_seconds",
+        read=values.integer(1, 86_400),
+        default="300",
+    ),
+    Variable(
+        name=PREFIX + "TICK_INTERVAL_MS",
+        field="tick_interval_ms",
+        read=values.integer(20, 60_000),
+        default="1000",
+    ),
+    Variable(
+        name=PREFIX + "WORKER_CONCURRENCY",
+        field="worker_concurrency",
+        read=values.integer(1, 10_000),
+        default="500",
+    ),
+    Variable(
+        name=PREFIX + "MAX_PER_HOST", field="max_per_host", read=values.integer(1, 10_000), default="50"
+    ),
+    Variable(
+        name=PREFIX + "DRAIN_SECONDS", field="drain_seconds", read=values.integer(0, 3600), default="25"
+    ),
+    Variable(
+        name=PREFIX + "LOG_LEVEL",
+        field="log_level",
+        read=values.choice("debug", "info", "warning", "error"),
+        default="info",
+    ),
+    Variable(
+        name=PREFIX + "LOG_FORMAT",
+        field="log_format",
+        read=values.choice("console", "json"),
+        default="console",
+    ),
+)
+
+
+def load_settings(environ: Mapping[str, str], *, role: Role) -> Settings:
+    """The checked settings of a process that plays `role`.
+
+    Raises `SettingsError` for the first variable, in the order of `VARIABLES`, that is missing or wrong.
+    Variables that the role does not need are checked all the same, so that one environment serves all roles.
+    """
+    found: dict[str, Any] = {}
+    for variable in VARIABLES:
+        text = _text_of(variable, environ)
+        if text is not None:
+            try:
+                found[variable.field] = variable.read(text)
+            except ValueError as error:
+                raise SettingsError(f"{variable.name} must be {error}") from None
+        elif role in variable.required_by:
+            raise SettingsError(_missing(variable))
+    if "redis_url" in found:
+        found.setdefault("celery_broker_url", values.broker_url_of_redis(found["redis_url"]))
+    return Settings(**found)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A line for each variable with this project's prefix that nothing reads, with the name that may be meant."""
+    known = {variable.name for variable in VARIABLES}
+    known |= {f"{variable.name}_FILE" for variable in VARIABLES if variable.secret}
+    lines = []
+    for name in sorted(environ):
+        # The key that the README's curl lines use is the caller's, not a setting of the platform.
+        if not name.startswith(PREFIX) or name in known or name == f"{PREFIX}API_KEY":
+            continue
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+        lines.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return lines
+
+
+def _text_of(variable: Variable, environ: Mapping[str, str]) -> str | None:
+    text = environ.get(variable.name)
+    if text is not None and not text.strip():
+        text = None if variable.empty_means_unset else ""
+    if not variable.secret:
+        return None if text is None else text.strip()
+    file_name = environ.get(f"{variable.name}_FILE", "").strip()
+    if not file_name:
+        return None if text is None else text.strip()
+    if text is not None:
+        raise SettingsError(f"{variable.name} and {variable.name}_FILE are both set; set only one of them")
+    return _text_of_file(variable, Path(file_name))
+
+
+def _text_of_file(variable: Variable, path: Path) -> str:
+    name = f"{variable.name}_FILE"
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SECRET_FILE_BYTES + 1)
+        text = content.decode().strip()
+    except OSError as error:
+        raise SettingsError(
+            f"{name} must name a readable file; {path}: {os.strerror(error.errno or 0)}"
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name} must name a file of UTF-8 text; {path} is not") from None
+    if not text or len(content) > MAX_SECRET_FILE_BYTES:
+        raise SettingsError(
+            f"{name} must name a file that holds the value; {path} is {'too big' if text else 'empty'}"
+        )
+    return text
+
+
+def _missing(variable: Variable) -> str:
+    file_hint = f" (or {variable.name}_FILE)" if variable.secret else ""
+    try:
+        variable.read("")
+    except ValueError as error:
+        return f"{variable.name}{file_hint} must be set: {error}; `webhookcron up` needs no settings"
+    return f"{variable.name}{file_hint} must be set"

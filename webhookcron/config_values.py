@@ -1,0 +1,185 @@
+"""Readers of single settings: text of an environment variable in, checked value out.
+
+Each reader raises `ValueError` whose message completes the sentence "NAME must be …". The message never repeats
+the text itself, which may be a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from urllib.parse import parse_qs, quote, urlsplit
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+SECRET_KEY_MIN_CHARACTERS = 16
+
+_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_KEY_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_DATABASE_FORBIDDEN = frozenset('/\\. "$*<>:|?\0')
+"""MongoDB manual, "Restrictions on Database Names": the union of what Unix and Windows servers refuse."""
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `low` to `high`, both included."""
+
+    def read(text: str) -> int:
+        # int() alone would also take "1_000", " 7 " and digits of other scripts.
+        if re.fullmatch(r"[0-9]{1,9}", text) is None or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """A reader of one of `allowed`, whatever its case."""
+
+    def read(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text.lower()
+
+    return read
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The non-empty parts of a comma separated list, without surrounding blanks."""
+    return tuple(part for part in (raw.strip() for raw in text.split(",")) if part)
+
+
+def mongodb_uri(text: str) -> str:
+    """A MongoDB connection string that names its database.
+
+    Only the form is checked; the options are the driver's business.
+    """
+    wanted = "mongodb://host:port/database or mongodb+srv://host/database, the database name included"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    database = parts.path.removeprefix("/")
+    if parts.scheme not in ("mongodb", "mongodb+srv") or not parts.netloc.rpartition("@")[2]:
+        raise ValueError(wanted)
+    if not database or len(database.encode()) > 63 or _DATABASE_FORBIDDEN.intersection(database):
+        raise ValueError(wanted)
+    return text
+
+
+def redis_url(text: str) -> str:
+    """The URL of a Redis server, in the forms that redis-py knows."""
+    wanted = "redis://host:port/0, rediss://host:port/0 or unix:///path/to/redis.sock"
+    try:
+        parts = urlsplit(text)
+        complete = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in ("redis", "rediss", "unix") or not complete:
+        raise ValueError(wanted)
+    return text
+
+
+def broker_url(text: str) -> str:
+    """The URL of a message broker; which transports exist is Celery's business."""
+    if re.fullmatch(r"[a-z][a-z0-9+.-]*://\S*", text, re.IGNORECASE) is None:
+        raise ValueError("a broker URL that Celery knows, such as redis://host:6379/0 or amqp://host//")
+    return text
+
+
+def broker_url_of_redis(url: str) -> str:
+    """The same Redis server as a broker URL: Celery writes sockets as redis+socket://, redis-py as unix://."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    credentials, separator, _ = parts.netloc.rpartition("@")
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{credentials}{separator}{parts.path}?virtual_host={quote(database)}"
+
+
+def secret_keys(text: str) -> tuple[str, ...]:
+    """The secret keys: the first encrypts, all decrypt."""
+    keys = items(text)
+    if not keys or any(len(key) < SECRET_KEY_MIN_CHARACTERS for key in keys):
+        raise ValueError(
+            f"at least {SECRET_KEY_MIN_CHARACTERS} random characters, or several such keys separated by commas "
+            "(`webhookcron secret-key` makes one)"
+        )
+    return keys
+
+
+def host_to_bind(text: str) -> str:
+    """A host name or address to listen on, without brackets."""
+    bare = text.removeprefix("[").removesuffix("]")
+    if not bare or re.search(r"[\s/@\[\]]", bare) or (":" in bare and not _is_address(bare)):
+        raise ValueError(
+            "an address or host name to listen on, such as 127.0.0.1, ::1 or 0.0.0.0, without a port"
+        )
+    return bare
+
+
+def key_prefix(text: str) -> str:
+    """What every Redis key starts with; no braces, which would change the hash tag."""
+    if _KEY_PREFIX.fullmatch(text) is None:
+        raise ValueError("1 to 32 letters, digits, dots, dashes or underscores")
+    return text
+
+
+def time_zone(text: str) -> str:
+    """The name of a zone of the IANA database, as spelled there (the `tzdata` package's list)."""
+    if text not in files("tzdata").joinpath("zones").read_text(encoding="ascii").split():
+        raise ValueError("the name of an IANA time zone, such as UTC or Europe/Berlin")
+    return text
+
+
+def target_hosts(text: str) -> tuple[str, ...]:
+    """Lower-case host patterns: a name, an address, `*.example.com`, or `*` for every public host."""
+    wanted = "host names, addresses, *.example.com or * separated by commas, without scheme, port or path"
+    hosts = tuple(dict.fromkeys(host.lower().rstrip(".") for host in items(text)))
+    if not hosts:
+        raise ValueError(f"{wanted} (leave it unset to allow every public host)")
+    for host in hosts:
+        name = host.removeprefix("*.")
+        if host != "*" and not _is_address(name) and not _is_host_name(name):
+            raise ValueError(wanted)
+    return hosts
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Address ranges in CIDR notation; a lone address is a range of one."""
+    try:
+        return tuple(ipaddress.ip_network(part) for part in items(text))
+    except ValueError:
+        raise ValueError(
+            "address ranges separated by commas, such as 10.1.0.0/16,fd00::/8, without bits set behind the prefix"
+        ) from None
+
+
+def ports(text: str) -> frozenset[int]:
+    """Ports and ranges of ports, such as `443,8000-8100`."""
+    wanted = "ports or ranges of ports from 1 to 65535 separated by commas, such as 443,8000-8100"
+    found: set[int] = set()
+    for part in items(text):
+        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part)
+        if match is None:
+            raise ValueError(wanted)
+        low, high = int(match[1]), int(match[2] or match[1])
+        if not 1 <= low <= high <= 65535:
+            raise ValueError(wanted)
+        found.update(range(low, high + 1))
+    if not found:
+        raise ValueError(wanted)
+    return frozenset(found)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host_name(text: str) -> bool:
+    return len(text) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in text.split("."))
