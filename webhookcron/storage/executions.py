@@ -89,7 +89,9 @@ class ExecutionStore:
     def claimed(self, ids: Sequence[str], token: str) -> list[Execution]:
         """Those of `ids` that `token` holds, without their attempts."""
         with driver_errors_translated():
-            documents = list(self._collection.find({"_id": {"$in": list(ids)}, "claim": token}, _CLAIM_FIELDS))
+            documents = list(
+                self._collection.find({"_id": {"$in": list(ids)}, "claim": token}, _CLAIM_FIELDS)
+            )
         return [execution_from_document(document) for document in documents if document["status"] == _RUNNING]
 
     def apply(self, updates: Sequence[GuardedUpdate]) -> int:
@@ -98,14 +100,17 @@ class ExecutionStore:
             return 0
         with driver_errors_translated():
             result = self._collection.bulk_write(
-                [UpdateOne({"_id": u.execution_id, **u.guard}, dict(u.change)) for u in updates], ordered=False
+                [UpdateOne({"_id": u.execution_id, **u.guard}, dict(u.change)) for u in updates],
+                ordered=False,
             )
         return result.matched_count
 
     def with_outcome(self, ids: Sequence[str], token: str) -> set[str]:
         """Those of `ids` whose final outcome was recorded under `token` and is not yet counted."""
         with driver_errors_translated():
-            cursor = self._collection.find({"_id": {"$in": list(ids)}, "countToken": token, "counted": False}, {"_id": 1})
+            cursor = self._collection.find(
+                {"_id": {"$in": list(ids)}, "countToken": token, "counted": False}, {"_id": 1}
+            )
             return {document["_id"] for document in cursor}
 
     def mark_counted(self, ids: Sequence[str]) -> None:
@@ -123,7 +128,9 @@ class ExecutionStore:
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of `ids` that exist."""
         with driver_errors_translated():
-            return {document["_id"] for document in self._collection.find({"_id": {"$in": list(ids)}}, {"_id": 1})}
+            return {
+                document["_id"] for document in self._collection.find({"_id": {"$in": list(ids)}}, {"_id": 1})
+            }
 
     def statuses(self, ids: Sequence[str]) -> dict[str, ExecutionStatus]:
         """The status of those of `ids` that exist."""
@@ -151,7 +158,11 @@ class ExecutionStore:
     def to_check(self, now: datetime, limit: int) -> list[Execution]:
         """Up to `limit` executions whose `checkAt` has passed, the longest waiting first, without attempts."""
         with driver_errors_translated():
-            cursor = self._collection.find({"checkAt": {"$lte": now}}, _CLAIM_FIELDS).sort("checkAt", 1).limit(limit)
+            cursor = (
+                self._collection.find({"checkAt": {"$lte": now}}, _CLAIM_FIELDS)
+                .sort("checkAt", 1)
+                .limit(limit)
+            )
             documents = list(cursor)
         return [execution_from_document(document) for document in documents]
 
@@ -227,7 +238,9 @@ class ExecutionStore:
         `handled_through` (the ticker could make it again; None = the job is gone, nothing makes it again).
         """
         execution = self.get(execution_id, owner_id=owner_id)
-        if not execution.status.final or (handled_through is not None and execution.scheduled_at > handled_through):
+        if not execution.status.final or (
+            handled_through is not None and execution.scheduled_at > handled_through
+        ):
             raise NotFinal(execution_id)
         with driver_errors_translated():
             self._collection.delete_one({"_id": execution_id, "status": {"$in": _FINAL}})

@@ -45,21 +45,35 @@ _DATE = {"$type": "date"}
 _UP, _DOWN = ASCENDING, DESCENDING
 
 INDEXES: tuple[Index, ...] = (
-    Index("jobs", (("ownerId", _UP), ("key", _UP)), "one job per key", unique=True, partial={"key": {"$type": "string"}}),
+    Index(
+        "jobs",
+        (("ownerId", _UP), ("key", _UP)),
+        "one job per key",
+        unique=True,
+        partial={"key": {"$type": "string"}},
+    ),
     Index("jobs", (("mirrorDue", _UP),), "sweep: jobs to mirror", partial={"mirrorDue": _DATE}),
     Index("jobs", (("ownerId", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list, newest first"),
     Index("jobs", (("ownerId", _UP), ("updatedAt", _DOWN), ("_id", _DOWN)), "list by last change"),
     Index("jobs", (("ownerId", _UP), ("nextRunAt", _UP), ("_id", _UP)), "list by next run"),
     Index("jobs", (("ownerId", _UP), ("lastRunAt", _DOWN), ("_id", _DOWN)), "list by last run"),
     Index("jobs", (("ownerId", _UP), ("name", _UP), ("_id", _UP)), "list by name"),
-    Index("jobs", (("ownerId", _UP), ("status", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list by status"),
+    Index(
+        "jobs", (("ownerId", _UP), ("status", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list by status"
+    ),
     Index("jobs", (("ownerId", _UP), ("tags", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list by tag"),
     Index("jobs", (("ownerId", _UP), ("searchTerms", _UP)), "search by word beginnings"),
     Index("jobs", (("status", _UP), ("_id", _UP)), "full comparison: active jobs in order"),
     Index("executions", (("checkAt", _UP),), "sweep: executions to look at", partial={"checkAt": _DATE}),
-    Index("executions", (("expireAt", _UP),), "retention", partial={"expireAt": _DATE}, expire_after_seconds=0),
+    Index(
+        "executions", (("expireAt", _UP),), "retention", partial={"expireAt": _DATE}, expire_after_seconds=0
+    ),
     Index("executions", (("jobId", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)), "log of a job"),
-    Index("executions", (("jobId", _UP), ("status", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)), "log of a job by status"),
+    Index(
+        "executions",
+        (("jobId", _UP), ("status", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)),
+        "log of a job by status",
+    ),
     Index("executions", (("ownerId", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)), "log of an owner"),
     Index(
         "executions",
@@ -68,7 +82,13 @@ INDEXES: tuple[Index, ...] = (
     ),
     Index("apiKeys", (("hash", _UP),), "sign-in by key", unique=True),
     Index("apiKeys", (("ownerId", _UP), ("createdAt", _DOWN)), "list of an owner's keys"),
-    Index("users", (("email", _UP),), "one account per address", unique=True, partial={"email": {"$type": "string"}}),
+    Index(
+        "users",
+        (("email", _UP),),
+        "one account per address",
+        unique=True,
+        partial={"email": {"$type": "string"}},
+    ),
 )
 
 

@@ -73,7 +73,9 @@ class PlatformClock:
         """Take over a reading that just came; the time from now on. A jump is reported once."""
         with self._lock:
             now = self._monotonic()
-            carried = None if self._reading is None else self._reading + timedelta(seconds=now - self._read_at)
+            carried = (
+                None if self._reading is None else self._reading + timedelta(seconds=now - self._read_at)
+            )
             self._reading, self._read_at = moment, now
         if carried is not None and abs(moment - carried) > JUMP and self._on_jump is not None:
             self._on_jump(moment - carried)

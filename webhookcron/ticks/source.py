@@ -174,7 +174,9 @@ class TickSource:
 
     # --- the reconciler's side
 
-    def entries(self, job_ids: Sequence[str]) -> dict[str, tuple[int | None, datetime | None, datetime | None]]:
+    def entries(
+        self, job_ids: Sequence[str]
+    ) -> dict[str, tuple[int | None, datetime | None, datetime | None]]:
         """What is mirrored of `job_ids`: (version, fire time, act at), each None when missing or unreadable."""
         if not job_ids:
             return {}

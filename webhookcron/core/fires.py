@@ -1,0 +1,302 @@
+"""What a job's due fire times become: executions to run, records of skipped ones, the new cursor, the next look.
+
+Pure decisions: the ticker and `settle` both call `plan_fires`, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from webhookcron.core.executions import (
+    MILLISECOND,
+    Execution,
+    ExecutionStatus,
+    Reason,
+    Trigger,
+    missed_summary_id,
+    recheck_after,
+    schedule_execution_id,
+)
+from webhookcron.core.jobs import MisfirePolicy, TickJob
+from webhookcron.core.schedules import (
+    Schedule,
+    ScheduleType,
+    count_fire_times,
+    fire_times_between,
+    jittered,
+    latest_fire_time,
+    next_fire_time,
+)
+
+MOST_AT_ONCE = 100
+"""Live fire times of one job handled in one step; the rest is due at once again."""
+
+SINGLE_RECORDS = 100
+"""Missed fire times recorded one by one in a step, under their own ids; beyond them one summary stands for the rest.
+
+These are the earliest ones: a ticker that stalled before the outage holds at most `MOST_AT_ONCE` fire times from
+there on, so whatever it still inserts meets a record.
+"""
+
+COUNTED_IN_STEP = 1_000
+"""A summary counts up to so many fire times at once; the sweep completes a longer count."""
+
+CATCH_UP_LOOK = timedelta(milliseconds=500)
+"""fireAll looks again after this whether the previous execution is final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A fire time that is recorded and not run."""
+
+    fire_time: datetime
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class MissedSummary:
+    """Many fire times that are not run, recorded as one."""
+
+    first: datetime
+    last: datetime
+    count: int
+    """At least 1; a lower bound while `complete` is False."""
+    complete: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class FirePlan:
+    """What to do about the due fire times of one job, in this order: skips and summary, runs, cursor, next look."""
+
+    runs: tuple[datetime, ...]
+    """Fire times to create as queued executions, in order."""
+    skips: tuple[Skip, ...]
+    summary: MissedSummary | None
+    handled_through: datetime | None
+    """The new cursor; None when nothing was due and it stays."""
+    next_fire_time: datetime | None
+    """The first fire time after those handled; None when the schedule is over."""
+    next_act_at: datetime | None
+    """When to look again; None exactly when `next_fire_time` is."""
+
+
+def act_at(job_id: str, fire_time: datetime, jitter_ms: int) -> datetime:
+    """When a ticker acts on a fire time: its jitter later."""
+    return jittered(job_id, fire_time, jitter_ms) if jitter_ms else fire_time
+
+
+def first_pending(
+    schedule: Schedule, handled_through: datetime, scheduled_runs: int, max_runs: int | None
+) -> datetime | None:
+    """The first fire time that is not accounted for; None when the schedule is over."""
+    if max_runs is not None and scheduled_runs >= max_runs:
+        return None
+    return next_fire_time(schedule, handled_through)
+
+
+def needs_exact_cursor(job: TickJob) -> bool:
+    """Whether the cursor has to be in MongoDB before the push: what may run depends on it."""
+    return (
+        job.max_runs is not None
+        or job.schedule.type is ScheduleType.ONCE
+        or job.misfire_policy is MisfirePolicy.FIRE_ALL
+    )
+
+
+def waits_for_previous(job: TickJob, fire_time: datetime, now: datetime) -> bool:
+    """Whether `fire_time` may be created only when the job's previous execution is final (fireAll catching up)."""
+    return job.misfire_policy is MisfirePolicy.FIRE_ALL and is_missed(job, fire_time, now)
+
+
+def is_missed(job: TickJob, fire_time: datetime, now: datetime) -> bool:
+    """Whether `now` is later than the job's grace allows, counted from fire time + jitter."""
+    return act_at(job.id, fire_time, job.jitter_ms) + timedelta(milliseconds=job.misfire_grace_ms) < now
+
+
+def plan_fires(job: TickJob, fire_time: datetime, now: datetime) -> FirePlan:
+    """Decide about `fire_time`, the first one of `job` not accounted for, and those due after it.
+
+    The caller has checked that fireAll may go on (`waits_for_previous`). `now` is platform time.
+    """
+    runs_left = None if job.max_runs is None else max(0, job.max_runs - job.scheduled_runs)
+    if runs_left == 0:
+        return FirePlan((), (), None, None, None, None)
+    if act_at(job.id, fire_time, job.jitter_ms) > now:
+        return _planned(job, now, (), (), None, handled=None, upcoming=fire_time)
+    if is_missed(job, fire_time, now):
+        return _plan_missed(job, fire_time, now)
+    runs = _live(job, fire_time, now, MOST_AT_ONCE if runs_left is None else min(runs_left, MOST_AT_ONCE))
+    over = runs_left is not None and len(runs) >= runs_left
+    upcoming = None if over else next_fire_time(job.schedule, runs[-1])
+    return _planned(job, now, tuple(runs), (), None, handled=runs[-1], upcoming=upcoming)
+
+
+def _live(job: TickJob, fire_time: datetime, now: datetime, limit: int) -> list[datetime]:
+    runs = [fire_time]
+    while len(runs) < limit:
+        following = next_fire_time(job.schedule, runs[-1])
+        if following is None or following > now or act_at(job.id, following, job.jitter_ms) > now:
+            break
+        runs.append(following)
+    return runs
+
+
+def _plan_missed(job: TickJob, first: datetime, now: datetime) -> FirePlan:
+    last = _last_missed(job, first, now)
+    if job.misfire_policy is MisfirePolicy.FIRE_ALL:
+        return _plan_catch_up(job, first, last, now)
+    run = (last,) if job.misfire_policy is MisfirePolicy.FIRE_ONCE else ()
+    skipped_until = last - MILLISECOND if run else last
+    skips, summary = _records(job, first - MILLISECOND, skipped_until, Reason.MISFIRE)
+    over = job.max_runs is not None and bool(run) and job.scheduled_runs + 1 >= job.max_runs
+    upcoming = None if over else next_fire_time(job.schedule, last)
+    return _planned(job, now, run, skips, summary, handled=last, upcoming=upcoming)
+
+
+def _plan_catch_up(job: TickJob, first: datetime, last: datetime, now: datetime) -> FirePlan:
+    """fireAll: drop what is beyond the limit, then one fire time a step."""
+    before = first - MILLISECOND
+    excess_until = _drop_until(job, before, last)
+    if excess_until is not None:
+        skips, summary = _records(job, before, excess_until, Reason.CATCH_UP_LIMIT)
+        upcoming = next_fire_time(job.schedule, excess_until)
+        return _planned(job, now, (), skips, summary, handled=excess_until, upcoming=upcoming)
+    over = job.max_runs is not None and job.scheduled_runs + 1 >= job.max_runs
+    upcoming = None if over else next_fire_time(job.schedule, first)
+    plan = _planned(job, now, (first,), (), None, handled=first, upcoming=upcoming)
+    if upcoming is None or upcoming > last:
+        return plan
+    return FirePlan(plan.runs, (), None, first, upcoming, now + CATCH_UP_LOOK)
+
+
+def _drop_until(job: TickJob, before: datetime, last: datetime) -> datetime | None:
+    """The last fire time in (before, last] that more than `catch_up_limit` others follow; None when none is dropped.
+
+    Looks back from `last` in doubling windows, so that a long outage costs no walk through all of it.
+    """
+    if count_fire_times(job.schedule, before, last, job.catch_up_limit + 1) <= job.catch_up_limit:
+        return None
+    window = timedelta(seconds=job.catch_up_limit)
+    while True:
+        since = max(before, last - window)
+        kept = fire_times_between(job.schedule, since, last, COUNTED_IN_STEP * 100)
+        if len(kept) > job.catch_up_limit:
+            return kept[-job.catch_up_limit - 1]
+        window *= 2
+
+
+def _last_missed(job: TickJob, first: datetime, now: datetime) -> datetime:
+    grace = timedelta(milliseconds=job.misfire_grace_ms)
+    # Up to here even the longest jitter leaves a fire time missed; beyond, each has its own jitter.
+    surely_missed = now - grace - timedelta(milliseconds=job.jitter_ms) - MILLISECOND
+    last = max(first, latest_fire_time(job.schedule, first - MILLISECOND, surely_missed) or first)
+    while True:
+        following = next_fire_time(job.schedule, last)
+        if following is None or not is_missed(job, following, now):
+            return last
+        last = following
+
+
+def _records(
+    job: TickJob, after: datetime, until: datetime, reason: Reason
+) -> tuple[tuple[Skip, ...], MissedSummary | None]:
+    if until <= after:
+        return (), None
+    singles = fire_times_between(job.schedule, after, until, SINGLE_RECORDS)
+    skips = tuple(Skip(fire_time, reason) for fire_time in singles)
+    if len(singles) < SINGLE_RECORDS:
+        return skips, None
+    first = next_fire_time(job.schedule, singles[-1])
+    last = latest_fire_time(job.schedule, singles[-1], until)
+    if first is None or last is None:
+        return skips, None
+    count = count_fire_times(job.schedule, singles[-1], until, COUNTED_IN_STEP)
+    return skips, MissedSummary(first, last, count, count < COUNTED_IN_STEP, reason)
+
+
+def _planned(
+    job: TickJob,
+    now: datetime,
+    runs: tuple[datetime, ...],
+    skips: tuple[Skip, ...],
+    summary: MissedSummary | None,
+    *,
+    handled: datetime | None,
+    upcoming: datetime | None,
+) -> FirePlan:
+    next_act_at = None if upcoming is None else act_at(job.id, upcoming, job.jitter_ms)
+    return FirePlan(runs, skips, summary, handled, upcoming, next_act_at)
+
+
+def planned_executions(
+    job: TickJob, plan: FirePlan, now: datetime, default_retention: timedelta
+) -> tuple[list[Execution], list[Execution]]:
+    """The executions of a plan: (records of skipped fire times, executions to run)."""
+    retention = default_retention if job.retention_days is None else timedelta(days=job.retention_days)
+    records = [
+        skipped_execution(job, skip.fire_time, skip.reason, now, expire_at=now + retention)
+        for skip in plan.skips
+    ]
+    if plan.summary is not None:
+        records.append(_summary_execution(job, plan.summary, now, expire_at=now + retention))
+    return records, [queued_execution(job, fire_time, now) for fire_time in plan.runs]
+
+
+def queued_execution(job: TickJob, fire_time: datetime, now: datetime) -> Execution:
+    """The execution to run for one fire time."""
+    return Execution(
+        id=schedule_execution_id(job.id, fire_time),
+        job_id=job.id,
+        owner_id=job.owner_id,
+        job_name=job.name,
+        host=job.host,
+        trigger=Trigger.SCHEDULE,
+        status=ExecutionStatus.QUEUED,
+        scheduled_at=fire_time,
+        queued_at=now,
+        check_at=now + recheck_after(1),
+    )
+
+
+def skipped_execution(
+    job: TickJob, fire_time: datetime, reason: Reason, now: datetime, *, expire_at: datetime
+) -> Execution:
+    """The record of a fire time that is not run."""
+    return Execution(
+        id=schedule_execution_id(job.id, fire_time),
+        job_id=job.id,
+        owner_id=job.owner_id,
+        job_name=job.name,
+        host=job.host,
+        trigger=Trigger.SCHEDULE,
+        status=ExecutionStatus.SKIPPED,
+        reason=reason.value,
+        scheduled_at=fire_time,
+        queued_at=now,
+        completed_at=now,
+        expire_at=expire_at,
+    )
+
+
+def _summary_execution(
+    job: TickJob, summary: MissedSummary, now: datetime, *, expire_at: datetime
+) -> Execution:
+    return Execution(
+        id=missed_summary_id(job.id, summary.first),
+        job_id=job.id,
+        owner_id=job.owner_id,
+        job_name=job.name,
+        host=job.host,
+        trigger=Trigger.SCHEDULE,
+        status=ExecutionStatus.SKIPPED,
+        reason=summary.reason.value,
+        scheduled_at=summary.first,
+        queued_at=now,
+        completed_at=now,
+        expire_at=expire_at,
+        skipped_count=summary.count,
+        skipped_until=summary.last,
+        check_at=None if summary.complete else now,
+    )

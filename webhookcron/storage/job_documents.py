@@ -1,0 +1,336 @@
+"""Job documents ↔ jobs. Secrets are sealed in documents and plain in jobs.
+
+A document is flat and in camelCase, like the resource of the HTTP API. A field that is None is left out, except where
+a list is ordered by it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from webhookcron.core.errors import CorruptDocument
+from webhookcron.core.jobs import Job, JobStatus, MisfirePolicy, OverlapPolicy, Policies, TickJob, host_of
+from webhookcron.core.request_spec import (
+    NO_PAYLOAD,
+    AuthSpec,
+    AuthType,
+    NoPayload,
+    RequestSpec,
+    SigningSecret,
+)
+from webhookcron.core.retries import Backoff, RetryPolicy
+from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
+from webhookcron.storage.client import Document
+
+MAX_SEARCH_TERMS = 200
+
+
+class Sealer(Protocol):
+    """Encrypts and decrypts what must not lie readable in MongoDB."""
+
+    def encrypt_text(self, text: str) -> str: ...
+
+    def decrypt_text(self, sealed: str) -> str: ...
+
+
+SCHEDULE_FIELDS = (
+    "scheduleType", "timezone", "cronExpression", "interval", "intervalValue", "anchorAt", "anchorFires", "runAt",
+    "startAt", "endAt",
+)  # fmt: skip
+
+TICK_FIELDS = (
+    "ownerId", "name", "host", "version", "status", *SCHEDULE_FIELDS, "misfirePolicy", "misfireGraceMs",
+    "catchUpLimit", "overlapPolicy", "jitterMs", "maxRuns", "scheduledRuns", "handledThrough", "scheduleSince",
+    "retentionDays", "deleteAfterCompletion",
+)  # fmt: skip
+
+_SEALED_AUTH_FIELDS = ("password", "token", "header_value", "client_secret")
+
+
+def definition_document(job: Job, sealer: Sealer) -> Document:
+    """The fields that a change of the definition writes; None for a field that has to be removed."""
+    request, policies, schedule, retry = job.request, job.policies, job.schedule, job.policies.retry
+    secret_names = {name.lower() for name in request.secret_headers} | {"authorization", "cookie"}
+    secret_values = {name: value for name, value in request.headers if name.lower() in secret_names}
+    return {
+        "name": job.name,
+        "key": job.key,
+        "description": job.description or None,
+        "tags": list(job.tags),
+        "searchTerms": search_terms(job.name, job.description, job.tags),
+        "alerts": list(job.alerts) or None,
+        "scheduleType": schedule.type.value,
+        "timezone": schedule.timezone,
+        "cronExpression": schedule.cron_expression,
+        "interval": schedule.interval.value if schedule.interval else None,
+        "intervalValue": schedule.interval_value,
+        "anchorAt": schedule.anchor_at,
+        "anchorFires": schedule.anchor_fires or None,
+        "runAt": schedule.run_at,
+        "startAt": schedule.start_at,
+        "endAt": schedule.end_at,
+        "webhookUrl": request.url,
+        "host": host_of(request.url),
+        "method": request.method,
+        "headers": [[name, None if name in secret_values else value] for name, value in request.headers]
+        or None,
+        "secretHeaders": list(request.secret_headers) or None,
+        "sealedHeaders": sealer.encrypt_text(json.dumps(secret_values)) if secret_values else None,
+        "query": [list(pair) for pair in request.query] or None,
+        # JSON text: keys of a payload may be what MongoDB reads as operators, numbers longer than its integers.
+        "payloadJson": None if isinstance(request.payload, NoPayload) else json.dumps(request.payload),
+        "contentType": request.content_type,
+        "timeoutMs": request.timeout_ms,
+        "successStatuses": request.success_statuses,
+        "successBodyJson": None if request.success_body is None else json.dumps(request.success_body),
+        "followRedirects": request.follow_redirects,
+        "auth": None if request.auth is None else _auth_document(request.auth, sealer),
+        "signing": request.signing,
+        "signingSecrets": [_signing_secret_document(secret, sealer) for secret in request.signing_secrets]
+        or None,
+        "maxRetries": retry.max_retries,
+        "retryDelaysMs": None if retry.retry_delays_ms is None else list(retry.retry_delays_ms),
+        "retryDelayMs": retry.retry_delay_ms,
+        "retryBackoff": retry.retry_backoff.value,
+        "retryMaxDelayMs": retry.retry_max_delay_ms,
+        "misfirePolicy": policies.misfire_policy.value,
+        "misfireGraceMs": policies.misfire_grace_ms,
+        "catchUpLimit": policies.catch_up_limit,
+        "overlapPolicy": policies.overlap_policy.value,
+        "jitterMs": policies.jitter_ms,
+        "maxRuns": policies.max_runs,
+        "disableAfterFailures": policies.disable_after_failures,
+        "deleteAfterCompletion": policies.delete_after_completion,
+        "retentionDays": policies.retention_days,
+    }
+
+
+def state_document(job: Job) -> Document:
+    """The fields of a new job that its definition does not hold."""
+    return {
+        "_id": job.id,
+        "ownerId": job.owner_id,
+        "status": job.status.value,
+        "statusReason": job.status_reason,
+        "version": job.version,
+        "createdAt": job.created_at,
+        "updatedAt": job.updated_at,
+        "handledThrough": job.handled_through,
+        "scheduleSince": job.schedule_since,
+        "scheduledRuns": job.scheduled_runs,
+        "pausedFrom": job.paused_from,
+        "pausedUntil": job.paused_until,
+        "nextRunAt": job.next_run_at,
+        "lastRunAt": job.last_run_at,
+        "totalRuns": job.total_runs,
+        "successfulRuns": job.successful_runs,
+        "failedRuns": job.failed_runs,
+        "consecutiveFailures": job.consecutive_failures,
+    }
+
+
+def job_from_document(document: Document, sealer: Sealer) -> Job:
+    """The job a document holds; CorruptDocument when it cannot be one.
+
+    A secret that the present keys cannot decrypt raises what `sealer` raises.
+    """
+    get = document.get
+    try:
+        return Job(
+            id=document["_id"],
+            owner_id=document["ownerId"],
+            name=document["name"],
+            key=get("key"),
+            description=get("description", ""),
+            tags=tuple(get("tags", ())),
+            alerts=tuple(get("alerts", ())),
+            schedule=schedule_from_document(document),
+            request=_request_from_document(document, sealer),
+            policies=Policies(
+                retry=RetryPolicy(
+                    max_retries=document["maxRetries"],
+                    retry_delays_ms=None
+                    if get("retryDelaysMs") is None
+                    else tuple(document["retryDelaysMs"]),
+                    retry_delay_ms=get("retryDelayMs"),
+                    retry_backoff=Backoff(document["retryBackoff"]),
+                    retry_max_delay_ms=get("retryMaxDelayMs"),
+                ),
+                misfire_policy=MisfirePolicy(document["misfirePolicy"]),
+                misfire_grace_ms=document["misfireGraceMs"],
+                catch_up_limit=document["catchUpLimit"],
+                overlap_policy=OverlapPolicy(document["overlapPolicy"]),
+                jitter_ms=document["jitterMs"],
+                max_runs=get("maxRuns"),
+                disable_after_failures=document["disableAfterFailures"],
+                delete_after_completion=document["deleteAfterCompletion"],
+                retention_days=get("retentionDays"),
+            ),
+            status=JobStatus(document["status"]),
+            status_reason=get("statusReason"),
+            version=document["version"],
+            created_at=document["createdAt"],
+            updated_at=document["updatedAt"],
+            handled_through=document["handledThrough"],
+            schedule_since=document["scheduleSince"],
+            scheduled_runs=document["scheduledRuns"],
+            paused_from=get("pausedFrom"),
+            paused_until=get("pausedUntil"),
+            active=get("active"),
+            waiting=get("waiting"),
+            next_run_at=get("nextRunAt"),
+            last_run_at=get("lastRunAt"),
+            last_status=get("lastStatus"),
+            total_runs=document["totalRuns"],
+            successful_runs=document["successfulRuns"],
+            failed_runs=document["failedRuns"],
+            consecutive_failures=document["consecutiveFailures"],
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
+
+
+def tick_job_from_document(document: Document) -> TickJob:
+    """The part of a job that decides about its fire times; CorruptDocument when it cannot be read."""
+    get = document.get
+    try:
+        return TickJob(
+            id=document["_id"],
+            owner_id=document["ownerId"],
+            name=document["name"],
+            host=document["host"],
+            version=document["version"],
+            status=JobStatus(document["status"]),
+            schedule=schedule_from_document(document),
+            misfire_policy=MisfirePolicy(document["misfirePolicy"]),
+            misfire_grace_ms=int(document["misfireGraceMs"]),
+            catch_up_limit=int(document["catchUpLimit"]),
+            overlap_policy=OverlapPolicy(document["overlapPolicy"]),
+            jitter_ms=int(document["jitterMs"]),
+            max_runs=get("maxRuns"),
+            scheduled_runs=int(document["scheduledRuns"]),
+            handled_through=document["handledThrough"],
+            schedule_since=document["scheduleSince"],
+            retention_days=get("retentionDays"),
+            delete_after_completion=bool(document["deleteAfterCompletion"]),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
+
+
+def tick_job_of(job: Job) -> TickJob:
+    """The part of `job` that decides about its fire times."""
+    policies = job.policies
+    return TickJob(
+        id=job.id,
+        owner_id=job.owner_id,
+        name=job.name,
+        host=job.host,
+        version=job.version,
+        status=job.status,
+        schedule=job.schedule,
+        misfire_policy=policies.misfire_policy,
+        misfire_grace_ms=policies.misfire_grace_ms,
+        catch_up_limit=policies.catch_up_limit,
+        overlap_policy=policies.overlap_policy,
+        jitter_ms=policies.jitter_ms,
+        max_runs=policies.max_runs,
+        scheduled_runs=job.scheduled_runs,
+        handled_through=job.handled_through,
+        schedule_since=job.schedule_since,
+        retention_days=policies.retention_days,
+        delete_after_completion=policies.delete_after_completion,
+    )
+
+
+def schedule_from_document(document: Document) -> Schedule:
+    """The schedule of a job document."""
+    get = document.get
+    interval = get("interval")
+    return Schedule(
+        type=ScheduleType(document["scheduleType"]),
+        timezone=document["timezone"],
+        cron_expression=get("cronExpression"),
+        interval=None if interval is None else IntervalUnit(interval),
+        interval_value=get("intervalValue"),
+        anchor_at=get("anchorAt"),
+        anchor_fires=get("anchorFires", False),
+        run_at=get("runAt"),
+        start_at=get("startAt"),
+        end_at=get("endAt"),
+    )
+
+
+def search_terms(name: str, description: str, tags: Iterable[str]) -> list[str]:
+    """The words of a job that a search finds by their beginnings: lower case, without doubles, bounded."""
+    words = re.findall(r"\w+", " ".join((name, description, *tags)).lower())
+    return list(dict.fromkeys(word[:50] for word in words))[:MAX_SEARCH_TERMS]
+
+
+def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
+    get = document.get
+    secrets: dict[str, str] = (
+        json.loads(sealer.decrypt_text(document["sealedHeaders"])) if get("sealedHeaders") else {}
+    )
+    auth = get("auth")
+    return RequestSpec(
+        url=document["webhookUrl"],
+        method=document["method"],
+        headers=tuple(
+            (name, secrets[name] if value is None else value) for name, value in get("headers", ())
+        ),
+        secret_headers=tuple(get("secretHeaders", ())),
+        query=tuple((name, value) for name, value in get("query", ())),
+        payload=NO_PAYLOAD if get("payloadJson") is None else json.loads(document["payloadJson"]),
+        content_type=get("contentType"),
+        timeout_ms=document["timeoutMs"],
+        success_statuses=document["successStatuses"],
+        success_body=None if get("successBodyJson") is None else json.loads(document["successBodyJson"]),
+        follow_redirects=document["followRedirects"],
+        auth=None if auth is None else _auth_from_document(auth, sealer),
+        signing=document["signing"],
+        signing_secrets=tuple(
+            SigningSecret(sealer.decrypt_text(entry["sealed"]), entry.get("expiresAt"))
+            for entry in get("signingSecrets", ())
+        ),
+    )
+
+
+def _auth_document(auth: AuthSpec, sealer: Sealer) -> Document:
+    sealed = {name: getattr(auth, name) for name in _SEALED_AUTH_FIELDS if getattr(auth, name)}
+    document: Document = {
+        "type": auth.type.value,
+        "username": auth.username or None,
+        "headerName": auth.header_name or None,
+        "tokenUrl": auth.token_url or None,
+        "clientId": auth.client_id or None,
+        "scope": auth.scope,
+        "audience": auth.audience,
+        "sealed": sealer.encrypt_text(json.dumps(sealed)) if sealed else None,
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _auth_from_document(document: Document, sealer: Sealer) -> AuthSpec:
+    get = document.get
+    sealed: dict[str, Any] = json.loads(sealer.decrypt_text(document["sealed"])) if get("sealed") else {}
+    return AuthSpec(
+        type=AuthType(document["type"]),
+        username=get("username", ""),
+        header_name=get("headerName", ""),
+        token_url=get("tokenUrl", ""),
+        client_id=get("clientId", ""),
+        scope=get("scope"),
+        audience=get("audience"),
+        **sealed,
+    )
+
+
+def _signing_secret_document(secret: SigningSecret, sealer: Sealer) -> Document:
+    document: Document = {"sealed": sealer.encrypt_text(secret.secret)}
+    if secret.expires_at is not None:
+        document["expiresAt"] = secret.expires_at
+    return document
