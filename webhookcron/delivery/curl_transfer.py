@@ -1,0 +1,264 @@
+"""One transfer on a reusable libcurl handle: its options, its callbacks, its result."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pycurl
+
+from webhookcron.core.outcomes import Failure, FailureKind
+from webhookcron.core.target_urls import TargetUrl
+from webhookcron.core.targets import Refusal, TargetPolicy
+from webhookcron.delivery.curl_errors import failure_of
+from webhookcron.delivery.transport_types import (
+    MAX_KEPT_HEADER_BYTES,
+    MAX_KEPT_HEADERS,
+    HttpRequest,
+    HttpResult,
+    Phases,
+)
+
+# How far a response body is read on beyond what is kept, after decompression. Reading to the end keeps the
+# connection for the next call; past this bound the connection is given up instead.
+MAX_READ_BYTES = 1024 * 1024
+
+_HTTP_VERSIONS = {
+    pycurl.CURL_HTTP_VERSION_1_0: "1.0",
+    pycurl.CURL_HTTP_VERSION_1_1: "1.1",
+    pycurl.CURL_HTTP_VERSION_2_0: "2",
+    pycurl.CURL_HTTP_VERSION_3: "3",
+}
+
+_FORBIDDEN_IN_HEADERS = frozenset("\r\n\0")
+
+
+class Transfer:
+    """A libcurl handle with the state of the transfer it carries; used again and again, one at a time."""
+
+    __slots__ = (
+        "_body",
+        "_first_byte_at",
+        "_header_bytes",
+        "_header_lines",
+        "_keep",
+        "_on_refusal",
+        "_policy",
+        "_received",
+        "_request_at",
+        "_requests",
+        "_resolve",
+        "_settings",
+        "_shape",
+        "call",
+        "curl",
+        "refusal",
+        "target",
+    )
+
+    def __init__(
+        self,
+        *,
+        policy: TargetPolicy,
+        settings: Mapping[int, Any],
+        resolve: Mapping[str, str],
+        on_refusal: Callable[[Transfer], None],
+    ) -> None:
+        """`settings` are libcurl options that hold for every transfer. `resolve` gives addresses for host names
+        instead of name resolution. `on_refusal` is told, within a libcurl callback, that the transfer must end
+        because an address was refused.
+        """
+        self.curl = pycurl.Curl()
+        self.call: Any = None
+        self.refusal: Refusal | None = None
+        self._policy = policy
+        self._settings = settings
+        self._resolve = resolve
+        self._on_refusal = on_refusal
+        self._shape: tuple[str, bool, bool] | None = None
+
+    def prepare(
+        self, request: HttpRequest, target: TargetUrl, timeout_ms: int, *, fresh: bool = False
+    ) -> None:
+        """Make the handle ready for the request. `fresh` asks for a new connection.
+
+        Raises ValueError when a header, or the method, cannot be sent as it is.
+        """
+        shape = (request.method, request.body is not None, request.verify_tls)
+        if shape != self._shape:
+            self._reshape(*shape)
+        curl = self.curl
+        self.target = target
+        self.refusal = None
+        self._keep = request.max_response_bytes
+        self._body: list[bytes] = []
+        self._received = 0
+        self._header_lines: list[bytes] = []
+        self._header_bytes = 0
+        self._requests = 0
+        curl.setopt(pycurl.URL, target.text)
+        curl.setopt(pycurl.TIMEOUT_MS, max(timeout_ms, 1))
+        curl.setopt(pycurl.HTTPHEADER, _header_lines(request))
+        if request.body is not None:
+            curl.setopt(pycurl.POSTFIELDS, request.body)
+        if fresh:
+            curl.setopt(pycurl.FRESH_CONNECT, 1)
+            self._shape = None
+        addresses = self._resolve.get(target.host)
+        if addresses is not None:
+            curl.setopt(pycurl.RESOLVE, [f"{target.host}:{target.port}:{addresses}"])
+            self._shape = None
+
+    def _reshape(self, method: str, has_body: bool, verify_tls: bool) -> None:
+        """Set everything that stays from one transfer to the next of the same shape."""
+        curl = self.curl
+        curl.reset()
+        for option, value in self._settings.items():
+            curl.setopt(option, value)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
+        curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        if not verify_tls:
+            curl.setopt(pycurl.SSL_VERIFYPEER, 0)
+            curl.setopt(pycurl.SSL_VERIFYHOST, 0)
+        if not method.isalpha():
+            raise ValueError(f"{method!r} is not an HTTP method")
+        if method == "HEAD":
+            curl.setopt(pycurl.NOBODY, 1)
+        elif has_body:
+            curl.setopt(pycurl.POST, 1)
+            if method != "POST":
+                curl.setopt(pycurl.CUSTOMREQUEST, method)
+        elif method != "GET":
+            curl.setopt(pycurl.CUSTOMREQUEST, method)
+        self._shape = (method, has_body, verify_tls)
+
+    def _open_socket(self, _purpose: int, address: tuple[int, int, int, tuple[Any, ...]]) -> Any:
+        """Judge the resolved address; the socket, or SOCKET_BAD, which libcurl takes as refused."""
+        family, kind, protocol, (ip, port, *_) = address
+        if self.refusal is None:
+            self.refusal = self._policy.judge_address(self.target.host, ip, port)
+            if self.refusal is None:
+                return socket.socket(family, kind, protocol)
+            self._on_refusal(self)
+        return pycurl.SOCKET_BAD
+
+    def _before_request(self, *_connection: object) -> int:
+        """Let a request be sent once, and no second time.
+
+        When a kept-alive connection dies without a response, libcurl sends the request again on another one, even
+        if the target had received all of it and may have acted on it. Whether to try again is the retry policy's
+        business.
+        """
+        self._requests += 1
+        self._request_at = time.monotonic()
+        return int(pycurl.PREREQFUNC_OK if self._requests == 1 else pycurl.PREREQFUNC_ABORT)
+
+    def _on_header(self, line: bytes) -> None:
+        if not self._header_bytes:
+            self._first_byte_at = time.monotonic()
+        self._header_bytes += len(line)
+        if self._header_bytes <= 2 * MAX_KEPT_HEADER_BYTES:
+            self._header_lines.append(line)
+
+    def _on_body(self, piece: bytes) -> int | None:
+        room = self._keep - self._received
+        self._received += len(piece)
+        if room > 0:
+            self._body.append(piece if len(piece) <= room else piece[:room])
+        # Taking less than was offered ends the transfer (CURLOPT_WRITEFUNCTION(3)).
+        return 0 if self._received > MAX_READ_BYTES else None
+
+    @property
+    def was_not_sent(self) -> bool:
+        """After a transfer that ended in an abort: True when its connection died before a byte was sent."""
+        return self._requests > 1 and self.curl.getinfo(pycurl.REQUEST_SIZE) == 0
+
+    def result(self, code: int, message: str) -> HttpResult:
+        """The ended transfer's result; `code` and `message` are libcurl's, 0 for success."""
+        curl = self.curl
+        status = curl.getinfo(pycurl.RESPONSE_CODE) or None
+        new_connection = curl.getinfo(pycurl.NUM_CONNECTS) > 0
+        return HttpResult(
+            status=status,
+            headers=_parse_headers(self._header_lines),
+            body=b"".join(self._body),
+            truncated=self._received > self._keep,
+            failure=None if code == 0 else self._failure(code, message, status),
+            phases=self._phases(new_connection),
+            remote_address=curl.getinfo(pycurl.PRIMARY_IP) or None,
+            http_version=_HTTP_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
+            reused_connection=not new_connection and status is not None,
+        )
+
+    def _failure(self, code: int, message: str, status: int | None) -> Failure | None:
+        if self.refusal is not None:
+            return Failure(FailureKind.BLOCKED, self.refusal.message)
+        if code == pycurl.E_WRITE_ERROR and status is not None and self._received > MAX_READ_BYTES:
+            return None
+        if code == pycurl.E_ABORTED_BY_CALLBACK and self._requests > 1:
+            return Failure(
+                FailureKind.RESET,
+                "the kept-alive connection was closed before a response came; the request was not sent again "
+                "within this attempt, because the target may have acted on it",
+            )
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            return Failure(FailureKind.TIMEOUT, message)
+        return failure_of(code, message, self.curl.getinfo(pycurl.OS_ERRNO))
+
+    def _phases(self, new_connection: bool) -> Phases:
+        getinfo = self.curl.getinfo
+        total = getinfo(pycurl.TOTAL_TIME)
+        # Measured here, since libcurl's STARTTRANSFER_TIME may be set before anything has arrived.
+        waited = (self._first_byte_at - self._request_at) * 1000 if self._header_bytes else None
+        if not new_connection:
+            return Phases(first_byte=waited, total=total * 1000)
+        looked_up = getinfo(pycurl.NAMELOOKUP_TIME)
+        connected = getinfo(pycurl.CONNECT_TIME)
+        secured = getinfo(pycurl.APPCONNECT_TIME)
+        return Phases(
+            name_lookup=looked_up * 1000 if looked_up > 0 else None,
+            connect=(connected - looked_up) * 1000 if connected > 0 else None,
+            tls=(secured - connected) * 1000 if secured > 0 else None,
+            first_byte=waited,
+            total=total * 1000,
+        )
+
+
+def _header_lines(request: HttpRequest) -> list[bytes]:
+    lines = []
+    typed = False
+    for name, value in request.headers:
+        if not _FORBIDDEN_IN_HEADERS.isdisjoint(name) or not _FORBIDDEN_IN_HEADERS.isdisjoint(value):
+            raise ValueError(f"the header {name!r} holds a line break")
+        # libcurl takes "Name:" as the wish to remove a header; "Name;" sends one without value.
+        lines.append((f"{name}: {value}" if value else f"{name};").encode("latin-1"))
+        typed = typed or name.lower() == "content-type"
+    if request.body is not None:
+        # No waiting for "100 Continue", and no form type invented for a body without one.
+        lines.append(b"Expect:")
+        if not typed:
+            lines.append(b"Content-Type:")
+    return lines
+
+
+def _parse_headers(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
+    """The headers of the last response among the raw lines (interim 1xx responses come before it)."""
+    start = 0
+    for index, line in enumerate(lines):
+        if line.startswith(b"HTTP/"):
+            start = index + 1
+    headers: list[tuple[str, str]] = []
+    size = 0
+    for line in lines[start:]:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon:
+            continue
+        size += len(line)
+        if size > MAX_KEPT_HEADER_BYTES or len(headers) == MAX_KEPT_HEADERS:
+            break
+        headers.append((name, value.strip()))
+    return tuple(headers)

@@ -1,0 +1,372 @@
+"""Many HTTP calls at once, on one thread, within hard bounds.
+
+Every outgoing call to a URL that somebody configured goes through here: webhooks, OAuth tokens, alerts and test
+calls. Nothing but this module and its `curl_…` helpers knows libcurl.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import certifi
+import pycurl
+
+from webhookcron.core.outcomes import Failure, FailureKind
+from webhookcron.core.target_urls import TargetUrl
+from webhookcron.core.targets import TargetPolicy, TargetRefused
+from webhookcron.delivery.curl_poller import CurlPoller
+from webhookcron.delivery.curl_transfer import Transfer
+from webhookcron.delivery.transport_redirects import REDIRECT_STATUSES, next_hop
+from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases, Redirect
+
+__all__ = ["HttpRequest", "HttpResult", "OnDone", "Phases", "Redirect", "Transport", "TransportClosed"]
+
+logger = logging.getLogger(__name__)
+
+OnDone = Callable[[HttpResult], None]
+
+# A connection idle for longer is not used again. Servers close idle ones after 5 s (Node, Apache) or more, and a
+# job that fires just then would meet a connection that is being closed.
+IDLE_REUSE_SECONDS = 4
+# How many libcurl handles are kept for later calls; each takes some 10 KB.
+_MAX_SPARE_TRANSFERS = 512
+# A worker calls many hosts; an answer that was right a minute ago is asked for again (libcurl's default).
+_DNS_CACHE_SECONDS = 60
+
+
+class TransportClosed(RuntimeError):
+    """The transport takes no more calls. Nothing was sent."""
+
+
+class _Call:
+    """A request on its way, over all its hops."""
+
+    __slots__ = ("host", "on_done", "redirects", "request", "resent", "started_at", "target")
+
+    def __init__(self, request: HttpRequest, on_done: OnDone) -> None:
+        self.request = request
+        self.on_done = on_done
+        self.redirects: tuple[Redirect, ...] = ()
+        self.resent = False
+        self.started_at = 0.0
+        self.host = ""
+        self.target: TargetUrl
+
+
+class Transport:
+    """Sends HTTP requests from one thread of its own; one per process, made after any fork.
+
+    No more than `max_connections` calls run at a time, and no more than `max_per_host` to one host name; others
+    wait inside, hosts taking turns, and their deadlines start when they do. Connections are kept alive and
+    reused, HTTP/2 is spoken where a TLS server offers it. Proxies and .netrc of the environment are ignored.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: TargetPolicy,
+        max_connections: int = 256,
+        max_per_host: int = 32,
+        user_agent: str,
+        ca_file: str | None = None,
+        resolve: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start the thread.
+
+        policy      judges every URL, and every address as its socket opens.
+        user_agent  sent where a request has no User-Agent of its own.
+        ca_file     PEM file of trusted issuers; None = the bundle of certifi.
+        resolve     addresses (comma-separated) by host name, to be used instead of name resolution.
+        """
+        if max_connections < 1 or max_per_host < 1:
+            raise ValueError("a transport needs room for at least one connection, in all and per host")
+        self._policy = policy
+        self._max_connections = max_connections
+        self._max_per_host = max_per_host
+        self._resolve = dict(resolve)
+        self._settings = _settings(user_agent, ca_file or certifi.where())
+        self._lock = threading.Lock()
+        self._submitted: list[_Call] = []
+        self._closing = False
+        self._cancel_at: float | None = None
+        self._in_flight = 0
+        self._waiting: dict[str, deque[_Call]] = {}
+        self._hosts_in_turn: deque[str] = deque()
+        self._active_by_host: dict[str, int] = {}
+        self._running: dict[pycurl.Curl, Transfer] = {}
+        self._spare: list[Transfer] = []
+        self._refused: list[Transfer] = []
+        self._poller = CurlPoller(idle_connections=max_connections)
+        self._thread = threading.Thread(target=self._run, name="transport", daemon=True)
+        self._thread.start()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls taken whose result is not delivered yet, waiting ones included."""
+        with self._lock:
+            return self._in_flight
+
+    def submit(self, request: HttpRequest, on_done: OnDone) -> None:
+        """Send the request; `on_done` gets the result on the transport's thread and must return quickly.
+
+        Every call taken gets exactly one result; failures are results. Any thread may call this, `on_done` included.
+        Raises TransportClosed after `close`.
+        """
+        self.submit_many(((request, on_done),))
+
+    def submit_many(self, calls: Iterable[tuple[HttpRequest, OnDone]]) -> None:
+        """Send many requests with one wake-up of the thread; see `submit`."""
+        taken = [_Call(request, on_done) for request, on_done in calls]
+        if not taken:
+            return
+        with self._lock:
+            if self._closing:
+                raise TransportClosed("the transport is closed")
+            wake = not self._submitted
+            self._submitted += taken
+            self._in_flight += len(taken)
+        if wake:
+            self._poller.wake()
+
+    def send(self, request: HttpRequest) -> HttpResult:
+        """Send the request and wait for its result. Not for the transport's own thread (RuntimeError)."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("send would wait for the thread that it runs on; use submit")
+        done = threading.Event()
+        results: list[HttpResult] = []
+
+        def keep(result: HttpResult) -> None:
+            results.append(result)
+            done.set()
+
+        self.submit(request, keep)
+        done.wait()
+        return results[0]
+
+    def close(self, timeout: float = 0.0) -> None:
+        """Take no more calls, let those running end for up to `timeout` seconds, and stop the thread.
+
+        Calls that did not run yet, and those still running then, end with a failure of kind `cancelled`. Closing
+        twice does no harm.
+        """
+        with self._lock:
+            self._closing = True
+            self._cancel_at = time.monotonic() + timeout
+        if self._thread.is_alive():
+            self._poller.wake()
+            if threading.current_thread() is not self._thread:
+                self._thread.join()
+
+    # Everything below runs on the transport's thread.
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                submitted, self._submitted = self._submitted, []
+                closing, cancel_at = self._closing, self._cancel_at
+            for call in submitted:
+                self._admit(call)
+            if closing:
+                assert cancel_at is not None
+                self._cancel_waiting()
+                left = cancel_at - time.monotonic()
+                if left <= 0:
+                    self._cancel_running()
+                if not self._running:
+                    break
+                self._poller.turn(left)
+            else:
+                self._poller.turn(None)
+            self._collect()
+        for transfer in self._spare:
+            transfer.curl.close()
+        self._spare.clear()
+        self._poller.close()
+
+    def _admit(self, call: _Call) -> None:
+        """Judge a new call's URL, and start it or line it up."""
+        try:
+            call.target = self._policy.judge_url(call.request.url)
+        except TargetRefused as refused:
+            self._deliver(call, _failed(FailureKind.BLOCKED, refused.refusal.message))
+            return
+        host = call.host = call.target.host
+        active = self._active_by_host.get(host, 0)
+        if len(self._running) < self._max_connections and active < self._max_per_host:
+            self._active_by_host[host] = active + 1
+            call.started_at = time.monotonic()
+            self._start(call)
+            return
+        waiting = self._waiting.get(host)
+        if waiting is None:
+            self._waiting[host] = deque((call,))
+            if active < self._max_per_host:
+                self._hosts_in_turn.append(host)
+        else:
+            waiting.append(call)
+
+    def _start(self, call: _Call, *, fresh: bool = False) -> None:
+        """Hand the call's present hop to libcurl. The call holds its host's place already."""
+        left_ms = call.request.timeout_ms
+        if call.redirects or call.resent:
+            left_ms -= int((time.monotonic() - call.started_at) * 1000)
+            if left_ms <= 0:
+                self._end(call, _failed(FailureKind.TIMEOUT, "the deadline passed between two redirects"))
+                return
+        transfer = self._spare.pop() if self._spare else self._new_transfer()
+        try:
+            transfer.prepare(call.request, call.target, left_ms, fresh=fresh)
+        except (ValueError, pycurl.error) as error:
+            transfer.curl.close()
+            self._end(call, _failed(FailureKind.INVALID_REQUEST, f"the request cannot be sent: {error}"))
+            return
+        transfer.call = call
+        self._running[transfer.curl] = transfer
+        self._poller.multi.add_handle(transfer.curl)
+
+    def _collect(self) -> None:
+        """Turn ended transfers into results, and start calls that waited for their places."""
+        multi = self._poller.multi
+        if self._refused:
+            for transfer in self._refused:
+                if transfer.curl in self._running:
+                    self._conclude(transfer, pycurl.E_COULDNT_CONNECT, "")
+            self._refused.clear()
+        while True:
+            queued, succeeded, failed = multi.info_read()
+            for curl in succeeded:
+                self._conclude(self._running[curl], 0, "")
+            for curl, code, message in failed:
+                self._conclude(self._running[curl], code, message)
+            if not queued:
+                break
+        if self._waiting:
+            self._start_waiting()
+
+    def _conclude(self, transfer: Transfer, code: int, message: str) -> None:
+        call: _Call = transfer.call
+        del self._running[transfer.curl]
+        self._poller.multi.remove_handle(transfer.curl)
+        result = transfer.result(code, message)
+        unsent = code == pycurl.E_ABORTED_BY_CALLBACK and not call.resent and transfer.was_not_sent
+        transfer.call = None
+        if len(self._spare) < _MAX_SPARE_TRANSFERS:
+            self._spare.append(transfer)
+        else:
+            transfer.curl.close()
+        if unsent:
+            call.resent = True
+            self._start(call, fresh=True)
+        elif call.request.follow_redirects and result.failure is None and result.status in REDIRECT_STATUSES:
+            self._redirect(call, result)
+        else:
+            self._end(call, result)
+
+    def _redirect(self, call: _Call, result: HttpResult) -> None:
+        """Go on to the next hop; it keeps the place of the first host and what is left of the deadline."""
+        assert result.status is not None
+        following = next_hop(call.request, result.status, result.header("location"), len(call.redirects))
+        if isinstance(following, Failure):
+            self._end(call, replace(result, failure=following))
+            return
+        call.redirects = (*call.redirects, Redirect(result.status, following.url))
+        try:
+            call.target = self._policy.judge_url(following.url)
+        except TargetRefused as refused:
+            self._end(call, replace(result, failure=Failure(FailureKind.BLOCKED, refused.refusal.message)))
+            return
+        call.request = following
+        self._start(call)
+
+    def _end(self, call: _Call, result: HttpResult) -> None:
+        """Free the call's place and deliver its result."""
+        host = call.host
+        active = self._active_by_host[host] - 1
+        if active:
+            self._active_by_host[host] = active
+        else:
+            del self._active_by_host[host]
+        if host in self._waiting and active == self._max_per_host - 1:
+            self._hosts_in_turn.append(host)
+        if call.redirects:
+            total_ms = (time.monotonic() - call.started_at) * 1000
+            result = replace(result, redirects=call.redirects, phases=replace(result.phases, total=total_ms))
+        self._deliver(call, result)
+
+    def _deliver(self, call: _Call, result: HttpResult) -> None:
+        with self._lock:
+            self._in_flight -= 1
+        try:
+            call.on_done(result)
+        except Exception:
+            logger.exception("a result of %s could not be handed over", call.request.method)
+
+    def _start_waiting(self) -> None:
+        while self._hosts_in_turn and len(self._running) < self._max_connections:
+            host = self._hosts_in_turn.popleft()
+            waiting = self._waiting[host]
+            call = waiting.popleft()
+            active = self._active_by_host[host] = self._active_by_host.get(host, 0) + 1
+            if not waiting:
+                del self._waiting[host]
+            elif active < self._max_per_host:
+                self._hosts_in_turn.append(host)
+            call.started_at = time.monotonic()
+            self._start(call)
+
+    def _cancel_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._hosts_in_turn.clear()
+        for calls in waiting.values():
+            for call in calls:
+                self._deliver(
+                    call, _failed(FailureKind.CANCELLED, "the platform shut down; nothing was sent")
+                )
+
+    def _cancel_running(self) -> None:
+        for transfer in list(self._running.values()):
+            del self._running[transfer.curl]
+            self._poller.multi.remove_handle(transfer.curl)
+            transfer.curl.close()
+            self._end(
+                transfer.call,
+                _failed(FailureKind.CANCELLED, "the platform shut down before the call was complete"),
+            )
+
+    def _new_transfer(self) -> Transfer:
+        return Transfer(
+            policy=self._policy,
+            settings=self._settings,
+            resolve=self._resolve,
+            on_refusal=self._refused.append,
+        )
+
+
+def _settings(user_agent: str, ca_file: str) -> dict[int, Any]:
+    """The libcurl options that hold for every transfer."""
+    return {
+        pycurl.NOSIGNAL: 1,
+        pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+        pycurl.PROXY: "",
+        pycurl.NOPROXY: "*",
+        pycurl.NETRC: pycurl.NETRC_IGNORED,
+        pycurl.FOLLOWLOCATION: 0,
+        pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
+        pycurl.PATH_AS_IS: 1,
+        pycurl.ACCEPT_ENCODING: "gzip, deflate, br",
+        pycurl.USERAGENT: user_agent,
+        pycurl.CAINFO: ca_file,
+        pycurl.MAXAGE_CONN: IDLE_REUSE_SECONDS,
+        pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_SECONDS,
+    }
+
+
+def _failed(kind: FailureKind, message: str) -> HttpResult:
+    return HttpResult(failure=Failure(kind, message))

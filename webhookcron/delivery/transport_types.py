@@ -1,0 +1,100 @@
+"""What goes into the transport and what comes out of it, in the project's own words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webhookcron.core.outcomes import Failure
+
+MAX_KEPT_HEADERS = 64
+MAX_KEPT_HEADER_BYTES = 16 * 1024
+DEFAULT_KEPT_BODY_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """One HTTP call.
+
+    method              upper case.
+    url                 absolute, http or https; judged by the transport's policy before anything else.
+    headers             sent in this order; values in ISO 8859-1. Host and Content-Length are the transport's.
+    body                None = no body at all; b"" = an empty one, with `Content-Length: 0`.
+    timeout_ms          one deadline for the whole transfer from the start of name resolution to the last byte
+                        of the body, all redirects included. Waiting for a free connection is not part of it.
+    max_response_bytes  how much of the response body is kept, counted after decompression.
+    follow_redirects    go along with up to five redirects; otherwise a 3xx is the response.
+    confidential        lower-case names of headers, besides Authorization, Cookie and the signature, that no
+                        other origin may see when a redirect leads there.
+    verify_tls          check certificate and host name.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    timeout_ms: int
+    max_response_bytes: int = DEFAULT_KEPT_BODY_BYTES
+    follow_redirects: bool = False
+    confidential: frozenset[str] = frozenset()
+    verify_tls: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """How long the parts of a transfer took, in milliseconds; None for those that did not take place.
+
+    name_lookup  resolving the host name.
+    connect      the TCP handshake.
+    tls          the TLS handshake.
+    first_byte   from the request's start until the first byte of the response.
+    total        all of it. With redirects the other phases are the last hop's, and this one is of all hops.
+
+    On a reused connection the first three are None.
+    """
+
+    name_lookup: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A redirect that was followed: the status that asked for it, and the URL it led to."""
+
+    status: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResult:
+    """How a call ended.
+
+    status             of the last response; None when none came. It may be set together with `failure` when
+                       the transfer broke off after the headers.
+    headers            of the last response, at most 64 and 16 KiB.
+    body               its beginning, decompressed, at most `max_response_bytes`.
+    truncated          True when there was more body than is kept.
+    failure            None when a complete response came, whatever its status (that is judged elsewhere).
+    remote_address     the IP address that was connected; None when none was.
+    http_version       "1.0", "1.1", "2" or "3"; None without a response.
+    redirects          those followed, in order.
+    reused_connection  True when no new connection was made for the last hop.
+    """
+
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+    failure: Failure | None = None
+    phases: Phases = Phases()
+    remote_address: str | None = None
+    http_version: str | None = None
+    redirects: tuple[Redirect, ...] = ()
+    reused_connection: bool = False
+
+    def header(self, name: str) -> str | None:
+        """The value of the first response header of that name (case does not matter); None when absent."""
+        lowered = name.lower()
+        return next((value for key, value in self.headers if key.lower() == lowered), None)
