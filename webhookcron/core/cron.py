@@ -37,19 +37,12 @@ MACROS = {
     "@hourly": "0 * * * *",
 }
 
+# A year short of Python's calendar at both ends, so that every offset from UTC can be applied.
+FIRST_YEAR, LAST_YEAR = MINYEAR + 1, MAXYEAR - 1
+
 _ALLOWED_CHARACTERS = frozenset(string.ascii_letters + string.digits + "*,-/?#@ \t")
-_ALL_MONTH_LENGTHS = {
-    1: (31,),
-    2: (28, 29),
-    3: (31,),
-    4: (30,),
-    5: (31,),
-    6: (30,),
-    7: (31,),
-    8: (31,),
-    9: (30,),
-}
-_ALL_MONTH_LENGTHS |= {10: (31,), 11: (30,), 12: (31,)}
+# The lengths a month can have, in month order from January.
+_MONTH_LENGTHS = ((31,), (28, 29), *([(31,), (30,)] * 2), (31,), *([(31,), (30,)] * 2), (31,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +67,7 @@ class CronExpression:
     def next_wall_time(self, wall: datetime) -> datetime | None:
         """Return the first matching wall time at or after `wall` (naive, whole seconds).
 
-        None when the calendar of Python (year 9999) ends before one comes.
+        None when the calendar (LAST_YEAR) ends before one comes.
         """
         year, month, day = wall.year, wall.month, wall.day
         days = self._days_in(year, month) >> day << day
@@ -88,7 +81,7 @@ class CronExpression:
             if month < 0:
                 month = _first_bit(self.months, 1)
                 year += 1
-                if year > MAXYEAR:
+                if year > LAST_YEAR:
                     return None
             days = self._days_in(year, month)
         return datetime(
@@ -114,7 +107,7 @@ class CronExpression:
             if month < 1:
                 month = _last_bit(self.months, 12)
                 year -= 1
-                if year < MINYEAR:
+                if year < FIRST_YEAR:
                     return None
             days = self._days_in(year, month)
         return datetime(
@@ -126,6 +119,12 @@ class CronExpression:
             _last_bit(self.seconds, 59),
         )
 
+    def count_wall_times(self, first: datetime, end: datetime) -> int:
+        """Return how many matching wall times are at or after `first` and before `end`, by arithmetic."""
+        if end <= first:
+            return 0
+        return self._count_from_year_start(end, first.year) - self._count_from_year_start(first, first.year)
+
     def ever_matches(self) -> bool:
         """Whether any date of the Gregorian calendar matches.
 
@@ -134,9 +133,26 @@ class CronExpression:
         return any(
             self._days_in_month_shape(weekday, length)
             for month in _bits(self.months)
-            for length in _ALL_MONTH_LENGTHS[month]
+            for length in _MONTH_LENGTHS[month - 1]
             for weekday in range(7)
         )
+
+    def _count_from_year_start(self, wall: datetime, year: int) -> int:
+        """Return how many matching wall times are before `wall`, from the start of `year` on."""
+        months = [(y, m) for y in range(year, wall.year + 1) for m in _bits(self.months)]
+        days = sum(self._days_in(y, m).bit_count() for y, m in months if (y, m) < (wall.year, wall.month))
+        today = self._days_in(wall.year, wall.month)
+        days += (today & ((1 << wall.day) - 1)).bit_count()
+        per_minute = self.seconds.bit_count()
+        per_hour = self.minutes.bit_count() * per_minute
+        count = days * self.hours.bit_count() * per_hour
+        if today >> wall.day & 1:
+            count += (self.hours & ((1 << wall.hour) - 1)).bit_count() * per_hour
+            if self.hours >> wall.hour & 1:
+                count += (self.minutes & ((1 << wall.minute) - 1)).bit_count() * per_minute
+                if self.minutes >> wall.minute & 1:
+                    count += (self.seconds & ((1 << wall.second) - 1)).bit_count()
+        return count
 
     def _days_in(self, year: int, month: int) -> int:
         if not self.months >> month & 1:

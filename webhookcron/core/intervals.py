@@ -84,10 +84,8 @@ class Interval:
             number -= 1
         return None
 
-    def count(self, after: datetime, until: datetime) -> int | None:
-        """Return how many fire times are in (`after`, `until`], by arithmetic, for elapsed time only."""
-        if not is_elapsed(self.unit):
-            return None
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return how many fire times are in (`after`, `until`], by arithmetic; for elapsed units only."""
         low = max(self.first, self._number_near(after) + 1)
         return max(0, self._number_near(until) - low + 1)
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from webhookcron.core import cron_instants
-from webhookcron.core.cron import parse_cron
-from webhookcron.core.intervals import MAX_INTERVAL_VALUES, Interval, IntervalUnit
+from webhookcron.core.cron import FIRST_YEAR, LAST_YEAR, parse_cron
+from webhookcron.core.intervals import MAX_INTERVAL_VALUES, Interval, IntervalUnit, is_elapsed
 from webhookcron.core.wallclock import first_instant
 from webhookcron.core.zones import zone
 
@@ -38,9 +38,9 @@ __all__ = [
 MAX_LISTED_FIRE_TIMES = 10_000
 
 _TICK = timedelta(microseconds=1)
-# Python's calendar ends at both sides; a day and more of distance keeps every offset within it.
-_EARLIEST = datetime(1, 1, 3, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 29, tzinfo=UTC)
+# Moments beyond these mean "since ever" and "for ever": no offset can be applied at the very ends.
+_EARLIEST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_LATEST = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
 
 
 class ScheduleType(StrEnum):
@@ -81,6 +81,8 @@ class Schedule:
     end_at: datetime | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.type, ScheduleType):
+            raise ValueError("The type of a schedule must be cron, interval or once.")
         zone(self.timezone)
         for name in ("anchor_at", "run_at", "start_at", "end_at"):
             moment = getattr(self, name)
@@ -142,16 +144,20 @@ def latest_fire_time(schedule: Schedule, after: datetime, until: datetime) -> da
 def count_fire_times(schedule: Schedule, after: datetime, until: datetime, limit: int) -> int:
     """Return how many fire times are in (`after`, `until`], at most `limit`.
 
-    Intervals of seconds, minutes and hours are counted by arithmetic; for other schedules the work
-    grows with the answer, so `limit` bounds it.
+    Cron expressions and intervals of seconds, minutes and hours are counted by arithmetic; for other
+    schedules the work grows with the answer, so `limit` bounds it.
     """
     after, until = _in_calendar(after), _in_calendar(until)
-    if schedule.type is ScheduleType.INTERVAL:
-        low = after if schedule.start_at is None else max(after, schedule.start_at - _TICK)
-        high = until if schedule.end_at is None else min(until, schedule.end_at)
-        counted = _interval(schedule).count(low, high)
-        if counted is not None:
-            return min(counted, limit)
+    if schedule.start_at is not None:
+        after = max(after, schedule.start_at - _TICK)
+    if schedule.end_at is not None:
+        until = min(until, schedule.end_at)
+    if schedule.type is ScheduleType.CRON:
+        assert schedule.cron_expression is not None
+        expression = parse_cron(schedule.cron_expression)
+        return min(limit, cron_instants.count_instants(expression, zone(schedule.timezone), after, until))
+    if schedule.type is ScheduleType.INTERVAL and is_elapsed(_interval(schedule).unit):
+        return min(limit, _interval(schedule).count(after, until))
     return len(fire_times_between(schedule, after, until, limit))
 
 
@@ -176,7 +182,7 @@ def next_fire_times(expression: str, timezone: str, start: datetime, count: int)
     """Return the first `count` fire times of a cron expression strictly after `start`.
 
     They are aware datetimes in the zone called `timezone`, earliest first; fewer than `count` only
-    when the calendar ends (year 9999). Raises ValueError with a readable message of at most 300
+    when the calendar ends (year 9998). Raises ValueError with a readable message of at most 300
     characters for whatever is refused: expression, zone, a `start` without offset, a `count` that is
     not from 1 to 10,000, and an expression that this zone's clock changes always skip.
     """
@@ -208,7 +214,7 @@ def resolve_wall_time(naive: datetime, timezone: str) -> datetime:
     if naive.tzinfo is not None:
         raise ValueError("The wall time must have no offset from UTC.")
     if not _EARLIEST <= naive.replace(tzinfo=UTC) <= _LATEST:
-        raise ValueError("The wall time must lie within the years 1 to 9999.")
+        raise ValueError(f"The wall time must lie within the years {FIRST_YEAR} to {LAST_YEAR}.")
     return first_instant(naive.replace(fold=0), zone(timezone))
 
 
