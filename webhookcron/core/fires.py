@@ -27,6 +27,7 @@ from webhookcron.core.schedules import (
     jittered,
     latest_fire_time,
     next_fire_time,
+    previous_fire_time,
 )
 
 MOST_AT_ONCE = 100
@@ -39,8 +40,8 @@ These are the earliest ones: a ticker that stalled before the outage holds at mo
 there on, so whatever it still inserts meets a record.
 """
 
-COUNTED_IN_STEP = 1_000
-"""A summary counts up to so many fire times at once; the sweep completes a longer count."""
+_ANY_NUMBER = 10**9
+"""No bound: fire times are counted by arithmetic wherever there can be many."""
 
 CATCH_UP_LOOK = timedelta(milliseconds=500)
 """fireAll looks again after this whether the previous execution is final."""
@@ -61,8 +62,6 @@ class MissedSummary:
     first: datetime
     last: datetime
     count: int
-    """At least 1; a lower bound while `complete` is False."""
-    complete: bool
     reason: Reason
 
 
@@ -172,19 +171,14 @@ def _plan_catch_up(job: TickJob, first: datetime, last: datetime, now: datetime)
 
 
 def _drop_until(job: TickJob, before: datetime, last: datetime) -> datetime | None:
-    """The last fire time in (before, last] that more than `catch_up_limit` others follow; None when none is dropped.
-
-    Looks back from `last` in doubling windows, so that a long outage costs no walk through all of it.
-    """
-    if count_fire_times(job.schedule, before, last, job.catch_up_limit + 1) <= job.catch_up_limit:
-        return None
-    window = timedelta(seconds=job.catch_up_limit)
-    while True:
-        since = max(before, last - window)
-        kept = fire_times_between(job.schedule, since, last, COUNTED_IN_STEP * 100)
-        if len(kept) > job.catch_up_limit:
-            return kept[-job.catch_up_limit - 1]
-        window *= 2
+    """The latest fire time after `before` that `catch_up_limit` others up to `last` follow; None = none is dropped."""
+    moment: datetime | None = last
+    for _ in range(job.catch_up_limit):
+        assert moment is not None
+        moment = previous_fire_time(job.schedule, moment)
+        if moment is None or moment <= before:
+            return None
+    return moment
 
 
 def _last_missed(job: TickJob, first: datetime, now: datetime) -> datetime:
@@ -212,8 +206,8 @@ def _records(
     last = latest_fire_time(job.schedule, singles[-1], until)
     if first is None or last is None:
         return skips, None
-    count = count_fire_times(job.schedule, singles[-1], until, COUNTED_IN_STEP)
-    return skips, MissedSummary(first, last, count, count < COUNTED_IN_STEP, reason)
+    count = count_fire_times(job.schedule, singles[-1], until, _ANY_NUMBER)
+    return skips, MissedSummary(first, last, count, reason)
 
 
 def _planned(
@@ -298,5 +292,4 @@ def _summary_execution(
         expire_at=expire_at,
         skipped_count=summary.count,
         skipped_until=summary.last,
-        check_at=None if summary.complete else now,
     )

@@ -1,0 +1,140 @@
+"""The full comparison: the mirror as it is against the mirror as MongoDB says it should be, in batches.
+
+The mirror may be ahead of the cursor in MongoDB by up to two seconds, and jobs change while they are compared, so a
+difference counts only when a second look, some seconds later, still finds it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from webhookcron.core.errors import CorruptDocument
+from webhookcron.core.jobs import JobStatus, TickJob
+from webhookcron.storage.jobs import JobStore
+from webhookcron.ticks.clock import PlatformClock
+from webhookcron.ticks.scheduler import mirror_entry
+from webhookcron.ticks.source import MirrorEntry, TickSource
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1_000
+
+SECOND_LOOK_AFTER = timedelta(seconds=3)
+"""Longer than a cursor may be behind."""
+
+MOST_SUSPECTS = 20_000
+"""Differences remembered for the second look; whatever is beyond waits for the next comparison."""
+
+
+@dataclass(slots=True)
+class Compared:
+    """What a comparison found and mended."""
+
+    jobs: int = 0
+    missing: int = 0
+    """Active jobs that were not mirrored, or in an older version."""
+    moved: int = 0
+    """Jobs mirrored at another fire time than their cursor says."""
+    removed: int = 0
+    """Mirrored jobs that are not active any more, or gone."""
+    completed: list[TickJob] = field(default_factory=list)
+    """Active jobs whose schedule is over."""
+
+    @property
+    def repaired(self) -> int:
+        """How many entries were put, moved or removed."""
+        return self.missing + self.moved + self.removed
+
+
+class FullComparison:
+    """Compares all active jobs with the mirror; after it the mirror is complete, and marked so."""
+
+    def __init__(self, *, jobs: JobStore, source: TickSource, clock: PlatformClock) -> None:
+        self._jobs = jobs
+        self._source = source
+        self._clock = clock
+
+    def run(self, stop: threading.Event) -> Compared:
+        """Raises StoreUnavailable or TickSourceUnavailable; ends early, unmarked, when `stop` is set."""
+        compared = Compared()
+        had_marker = self._source.generation() is not None
+        suspects: list[str] = []
+        for batch in self._jobs.active_jobs(BATCH):
+            if stop.is_set():
+                return compared
+            suspects += self._compare(batch, compared)
+            del suspects[MOST_SUSPECTS:]
+        if suspects and not stop.wait(SECOND_LOOK_AFTER.total_seconds()):
+            self._look_again(suspects, compared)
+        if had_marker:
+            self._remove_strangers(compared, stop)
+        if not stop.is_set():
+            self._source.set_generation(self._source.generation() or secrets.token_hex(8))
+        return compared
+
+    def _compare(self, batch: Sequence[TickJob | CorruptDocument], compared: Compared) -> list[str]:
+        """Put what is missing at once; the ids of those that differ in time only."""
+        jobs = _readable(batch)
+        compared.jobs += len(jobs)
+        mirrored = self._source.entries([job.id for job in jobs])
+        put: list[MirrorEntry] = []
+        suspects: list[str] = []
+        for job in jobs:
+            entry = mirror_entry(job)
+            if entry is None:
+                compared.completed.append(job)
+                continue
+            version, fire_time, act_at = mirrored[job.id]
+            if version is None or act_at is None or version < job.version:
+                put.append(entry)
+            elif version == job.version and fire_time != entry.fire_time:
+                suspects.append(job.id)
+        compared.missing += self._source.put(put)
+        return suspects
+
+    def _look_again(self, suspects: Sequence[str], compared: Compared) -> None:
+        for start in range(0, len(suspects), BATCH):
+            ids = suspects[start : start + BATCH]
+            jobs = _readable(list(self._jobs.tick_jobs(ids).values()))
+            mirrored = self._source.entries([job.id for job in jobs])
+            put = []
+            for job in jobs:
+                entry = mirror_entry(job) if job.status is JobStatus.ACTIVE else None
+                version, fire_time, _act_at = mirrored[job.id]
+                # A mirror that is behind catches up by itself: its fires meet their unique ids.
+                if entry and version == job.version and fire_time is not None and fire_time > entry.fire_time:
+                    log.warning("mirror.moved_back", job_id=job.id, fire_time=entry.fire_time.isoformat())
+                    put.append(entry)
+            compared.moved += self._source.put(put)
+
+    def _remove_strangers(self, compared: Compared, stop: threading.Event) -> None:
+        """Take out what is mirrored and not an active job."""
+        for ids in self._source.job_ids():
+            if stop.is_set():
+                return
+            found = self._jobs.tick_jobs(ids)
+            strangers: list[tuple[str, int]] = []
+            mirrored = self._source.entries([i for i in ids if i not in found])
+            for job_id in ids:
+                job = found.get(job_id)
+                if job is None:
+                    strangers.append((job_id, mirrored[job_id][0] or 0))
+                elif isinstance(job, TickJob) and job.status is not JobStatus.ACTIVE:
+                    strangers.append((job_id, job.version))
+            compared.removed += self._source.remove(strangers)
+
+
+def _readable(batch: Sequence[TickJob | CorruptDocument]) -> list[TickJob]:
+    jobs = []
+    for job in batch:
+        if isinstance(job, TickJob):
+            jobs.append(job)
+        else:
+            log.error("job.corrupt", job_id=job.document_id, reason=job.reason)
+    return jobs

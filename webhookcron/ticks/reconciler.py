@@ -1,0 +1,115 @@
+"""The reconciler of a ticker process: its two loops, one instance at a time by a lock that only saves work."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
+from webhookcron.storage.jobs import JobStore
+from webhookcron.ticks.clock import PlatformClock
+from webhookcron.ticks.comparison import FullComparison
+from webhookcron.ticks.source import TickSource
+from webhookcron.ticks.sweep import Sweep
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY = timedelta(milliseconds=500)
+TURN = timedelta(seconds=3)
+"""The turn lapses when its holder does not come back: then another instance sweeps."""
+
+SHORTEST_BACKOFF_SECONDS = 0.2
+LONGEST_BACKOFF_SECONDS = 2.0
+
+
+class Reconciler:
+    """Sweeps twice a second, and compares the whole mirror at start, by interval, and when asked to."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        source: TickSource,
+        clock: PlatformClock,
+        sweep: Sweep,
+        comparison: FullComparison,
+        compare_every: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._jobs = jobs
+        self._source = source
+        self._clock = clock
+        self._sweep = sweep
+        self._comparison = comparison
+        self._compare_every = compare_every.total_seconds()
+        self._monotonic = monotonic
+        self._token = secrets.token_hex(8)
+        self._compare_now = threading.Event()
+        self._compared_at: float | None = None
+
+    def rebuild(self) -> None:
+        """The mirror is incomplete: compare it as soon as possible, whoever has the turn."""
+        self._compare_now.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Reconcile until `stop` is set; what MongoDB or Redis being away interrupts is begun again."""
+        backoff = SHORTEST_BACKOFF_SECONDS
+        comparing = threading.Thread(target=self._compare_loop, args=(stop,), name="comparison", daemon=True)
+        comparing.start()
+        while not stop.is_set():
+            try:
+                more = self.sweep_once()
+            except (StoreUnavailable, TickSourceUnavailable) as error:
+                log.warning("sweep.unavailable", reason=str(error), seconds=backoff)
+                stop.wait(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+                continue
+            backoff = SHORTEST_BACKOFF_SECONDS
+            if not more:
+                stop.wait(SWEEP_EVERY.total_seconds())
+        comparing.join(timeout=5)
+
+    def sweep_once(self) -> bool:
+        """One sweep, if it is this instance's turn; whether there is more to do at once."""
+        if not self._source.hold_sweep(self._token, TURN):
+            return False
+        return self._sweep.run(self._clock.now()).more
+
+    def _compare_loop(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            wanted = self._compare_now.is_set()
+            due = self._compared_at is None or self._monotonic() - self._compared_at >= self._compare_every
+            if wanted or due:
+                self._compare_now.clear()
+                try:
+                    self.compare_once(stop)
+                except (StoreUnavailable, TickSourceUnavailable) as error:
+                    log.warning("comparison.unavailable", reason=str(error))
+                    self._compare_now.set()
+                    stop.wait(SHORTEST_BACKOFF_SECONDS)
+                    continue
+                self._compared_at = self._monotonic()
+            self._compare_now.wait(0.2)
+
+    def compare_once(self, stop: threading.Event) -> None:
+        """One full comparison, with a line in the log when it mended something."""
+        started = self._monotonic()
+        compared = self._comparison.run(stop)
+        for job in compared.completed:
+            version = self._jobs.complete(job, "schedule over", now=self._clock.now())
+            if version is not None:
+                self._source.remove([(job.id, version)])
+        say = log.info if compared.repaired else log.debug
+        say(
+            "comparison.done",
+            jobs=compared.jobs,
+            missing=compared.missing,
+            moved=compared.moved,
+            removed=compared.removed,
+            seconds=round(self._monotonic() - started, 3),
+        )

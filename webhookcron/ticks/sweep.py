@@ -1,0 +1,204 @@
+"""The sweep: what is due to be looked at by index, every half second to two.
+
+It pushes what nobody claimed, takes back what a dead worker held, brings retries due, completes counts, and mirrors
+jobs whose writer did not. Every change is guarded by the state it was decided on, so several sweeps at once do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from webhookcron.core.errors import BrokerUnavailable, CorruptDocument
+from webhookcron.core.executions import (
+    MAX_LOST_ATTEMPTS,
+    WAITING_RECHECK,
+    Attempt,
+    AttemptError,
+    Execution,
+    ExecutionStatus,
+    Reason,
+    recheck_after,
+)
+from webhookcron.core.jobs import JobStatus, TickJob
+from webhookcron.core.outcomes import FailureKind
+from webhookcron.storage.execution_documents import attempt_document
+from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
+from webhookcron.storage.jobs import JobStore
+from webhookcron.ticks.scheduler import Enqueue, mirror_entries
+from webhookcron.ticks.source import TickSource
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+"""Executions or jobs looked at in one go."""
+
+UNREADABLE_AGAIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did."""
+
+    pushed: int = 0
+    lost: int = 0
+    mirrored: int = 0
+    counted: int = 0
+    more: bool = False
+    """A batch was full: sweep again at once."""
+
+
+class Sweep:
+    """One look at everything whose time to be looked at has come.
+
+    `count_final` adds executions that are final and not yet counted to their jobs' counters.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        executions: ExecutionStore,
+        source: TickSource,
+        enqueue: Enqueue,
+        count_final: Callable[[Sequence[Execution]], None],
+        retention: timedelta,
+    ) -> None:
+        self._jobs = jobs
+        self._executions = executions
+        self._source = source
+        self._enqueue = enqueue
+        self._count_final = count_final
+        self._retention = retention
+
+    def run(self, now: datetime) -> Swept:
+        """Raises StoreUnavailable or TickSourceUnavailable; whatever was done until then is done."""
+        mirrored, more_jobs = self._mirror(now)
+        due = self._executions.to_check(now, BATCH)
+        pushed, lost, counted = self._look_at(due, now)
+        return Swept(pushed, lost, mirrored, counted, more=more_jobs or len(due) >= BATCH)
+
+    # --- jobs
+
+    def _mirror(self, now: datetime) -> tuple[int, bool]:
+        due = self._jobs.mirror_due(now, BATCH)
+        jobs: list[TickJob] = []
+        for job in due:
+            if isinstance(job, CorruptDocument):
+                log.error("job.corrupt", job_id=job.document_id, reason=job.reason)
+                self._jobs.postpone_mirroring(str(job.document_id), now + UNREADABLE_AGAIN)
+            else:
+                jobs.append(job)
+        active = [job for job in jobs if job.status is JobStatus.ACTIVE]
+        entries, over = mirror_entries(active)
+        self._source.put(entries)
+        self._source.remove([(job.id, job.version) for job in jobs if job.status is not JobStatus.ACTIVE])
+        done = {job.id for job in over if not self._complete(job, now)}
+        self._jobs.mirrored([(job.id, job.version) for job in jobs if job.id not in done])
+        return len(jobs), len(due) >= BATCH
+
+    def _complete(self, job: TickJob, now: datetime) -> bool:
+        """An active job without a further fire time is completed; False when it was changed meanwhile."""
+        version = self._jobs.complete(job, "schedule over", now=now)
+        if version is None:
+            return False
+        self._source.remove([(job.id, version)])
+        return True
+
+    # --- executions
+
+    def _look_at(self, due: Sequence[Execution], now: datetime) -> tuple[int, int, int]:
+        updates: list[GuardedUpdate] = []
+        push: list[str] = []
+        uncounted: list[Execution] = []
+        lost = 0
+        for execution in due:
+            match execution.status:
+                case ExecutionStatus.QUEUED:
+                    updates.append(_pushed_again(execution, now))
+                    push.append(execution.id)
+                case ExecutionStatus.RETRYING:
+                    updates.append(_due_again(execution, now))
+                    push.append(execution.id)
+                case ExecutionStatus.RUNNING:
+                    lost += 1
+                    update, again = self._lease_ran_out(execution, now)
+                    updates.append(update)
+                    if again:
+                        push.append(execution.id)
+                case _:
+                    uncounted.append(execution)
+        # The states first: what is pushed must be found queued. A kill in between costs one more look.
+        self._executions.apply(updates)
+        self._push(push)
+        if uncounted:
+            self._count_final(uncounted)
+        if lost:
+            log.warning("sweep.leases_ran_out", executions=lost)
+        return len(push), lost, len(uncounted)
+
+    def _push(self, ids: Sequence[str]) -> None:
+        if not ids:
+            return
+        try:
+            self._enqueue(ids)
+        except BrokerUnavailable:
+            log.warning("sweep.push_failed", executions=len(ids))
+
+    def _lease_ran_out(self, execution: Execution, now: datetime) -> tuple[GuardedUpdate, bool]:
+        lost_count = execution.lost_count + 1
+        attempt = Attempt(
+            number=execution.attempt_count + 1,
+            started_at=execution.started_at or execution.check_at or now,
+            duration_ms=0,
+            error=AttemptError(
+                kind=FailureKind.LOST.value,
+                message="The worker that held this attempt did not report; whether the target got it is not known.",
+            ),
+        )
+        set_: dict[str, object] = {"lostCount": lost_count, "attemptCount": attempt.number}
+        again = lost_count < MAX_LOST_ATTEMPTS
+        if again:
+            set_ |= {"status": ExecutionStatus.QUEUED.value, "checkAt": now + recheck_after(1), "pushes": 1}
+        else:
+            set_ |= {
+                "status": ExecutionStatus.FAILED.value,
+                "reason": Reason.LOST.value,
+                "completedAt": now,
+                "error": {"kind": FailureKind.LOST.value, "message": "Three workers were lost while they held it."},
+                "counted": False,
+                "checkAt": now,
+                "expireAt": now + self._retention,
+            }
+        return (
+            GuardedUpdate(
+                execution.id,
+                {"status": ExecutionStatus.RUNNING.value, "claim": execution.claim, "checkAt": execution.check_at},
+                {"$set": set_, "$unset": {"claim": ""}, "$push": {"attempts": attempt_document(attempt)}},
+            ),
+            again,
+        )
+
+
+def _pushed_again(execution: Execution, now: datetime) -> GuardedUpdate:
+    pushes = execution.pushes + 1
+    wait = WAITING_RECHECK if execution.reason == Reason.WAITING.value else recheck_after(pushes)
+    return GuardedUpdate(
+        execution.id,
+        {"status": ExecutionStatus.QUEUED.value, "checkAt": execution.check_at},
+        {"$set": {"checkAt": now + wait, "pushes": pushes}},
+    )
+
+
+def _due_again(execution: Execution, now: datetime) -> GuardedUpdate:
+    return GuardedUpdate(
+        execution.id,
+        {"status": ExecutionStatus.RETRYING.value, "checkAt": execution.check_at},
+        {
+            "$set": {"status": ExecutionStatus.QUEUED.value, "checkAt": now + recheck_after(1), "pushes": 1},
+            "$unset": {"nextAttemptAt": ""},
+        },
+    )

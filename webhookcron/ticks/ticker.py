@@ -1,0 +1,120 @@
+"""The ticker's loop: look, fire, sleep until something is due. Any number of tickers run side by side."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
+from webhookcron.ticks.clock import PlatformClock
+from webhookcron.ticks.cursors import FLUSH_AFTER
+from webhookcron.ticks.scheduler import Fired, Scheduler
+from webhookcron.ticks.source import Tick, TickSource
+
+log = structlog.get_logger(__name__)
+
+SLICE = 500
+"""Fires taken at once: the first ones are on their way before the rest is looked at."""
+
+SHORTEST_BACKOFF_SECONDS = 0.1
+LONGEST_BACKOFF_SECONDS = 2.0
+
+LOCKED_LOOK_SECONDS = 0.1
+"""Everything due is held by other tickers: look again after this."""
+
+
+class Ticker:
+    """One ticker: `run` until stopped, or `step` by hand.
+
+    `rebuild_wanted` is called when the mirror's generation marker is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: TickSource,
+        scheduler: Scheduler,
+        clock: PlatformClock,
+        longest_sleep: timedelta,
+        rebuild_wanted: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._scheduler = scheduler
+        self._clock = clock
+        self._longest_sleep = longest_sleep.total_seconds()
+        self._rebuild_wanted = rebuild_wanted
+        self._monotonic = monotonic
+        self._token = secrets.token_hex(8)
+        self._flushed_at = monotonic()
+        self._expect: datetime | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until `stop` is set; ends the tick under way and writes the cursors before it returns."""
+        backoff = SHORTEST_BACKOFF_SECONDS
+        away = False
+        while not stop.is_set():
+            try:
+                pause = self.step()
+            except (StoreUnavailable, TickSourceUnavailable) as error:
+                if not away:
+                    log.warning("tick.unavailable", reason=str(error))
+                away = True
+                stop.wait(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+                continue
+            if away:
+                log.info("tick.available")
+            backoff, away = SHORTEST_BACKOFF_SECONDS, False
+            if pause > 0:
+                stop.wait(pause)
+        try:
+            self._scheduler.cursors.flush()
+        except StoreUnavailable as error:
+            log.warning("tick.flush_failed",
+                        reason=str(error))  # fmt: skip
+
+    def step(self) -> float:
+        """One tick; how many seconds to sleep before the next one, 0 = none."""
+        tick = self._source.tick(self._token, limit=SLICE, expected_now=self._expected_now())
+        if tick.jumped:
+            # Taken over as it is and read again before anything fires.
+            self._clock.observe(tick.now)
+            return 0.0
+        self._clock.observe(tick.now)
+        if tick.generation is None:
+            self._rebuild_wanted()
+        fired = self._scheduler.fire(tick.due, tick.now) if tick.due else Fired()
+        if self._monotonic() - self._flushed_at >= FLUSH_AFTER.total_seconds():
+            self._scheduler.cursors.flush()
+            self._flushed_at = self._monotonic()
+        return self._pause(tick, fired)
+
+    def _expected_now(self) -> datetime | None:
+        try:
+            return self._clock.now()
+        except TickSourceUnavailable:
+            return None
+
+    def _pause(self, tick: Tick, fired: Fired) -> float:
+        if fired.failed:
+            return LOCKED_LOOK_SECONDS
+        if len(tick.due) >= SLICE:
+            return 0.0
+        if tick.due:
+            # Their next fire times are not in `next_act_at`, and may be due already.
+            return 0.0
+        if tick.looked_at:
+            return LOCKED_LOOK_SECONDS
+        longest = self._longest_sleep
+        if self._scheduler.cursors.pending:
+            longest = min(longest, FLUSH_AFTER.total_seconds())
+        if tick.next_act_at is None:
+            return longest
+        until = (tick.next_act_at - self._clock.now()).total_seconds()
+        return min(max(until, 0.0), longest)
