@@ -1,0 +1,67 @@
+"""Gunicorn as a library: the API behind threaded server processes, logging like everything else."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from webhookcron.config import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+GRACEFUL_SECONDS = 10
+"""How long requests in progress may go on after SIGTERM; none of the API's answers takes longer."""
+
+KEEP_ALIVE_SECONDS = 5
+"""How long an idle connection stays open: enough for a client's next call."""
+
+
+class RootLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's logger, leaving handlers and levels to `webhookcron.logs`."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.setLevel(logging.NOTSET)
+        self.error_log.propagate = True
+
+
+class ApiServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The gunicorn application that makes the Flask app inside each server process, after the fork."""
+
+    def __init__(self, settings: Settings, options: dict[str, Any]) -> None:
+        self._settings = settings
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        from webhookcron.app import create_app
+
+        return create_app(self._settings)
+
+
+def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
+    """Serve the API on `bind` (`host:port` or `fd://N`) until SIGTERM or SIGINT; does not return."""
+    ApiServer(
+        settings,
+        {
+            "bind": bind,
+            "workers": workers,
+            "threads": threads,
+            "worker_class": "gthread",
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "logger_class": RootLogger,
+            "proc_name": "webhookcron-api",
+            # A socket in the home directory that nothing here talks to.
+            "control_socket_disable": True,
+        },
+    ).run()

@@ -1,0 +1,49 @@
+"""`webhookcron listen`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+
+from webhookcron.cli.errors import InUse
+from webhookcron.listen import Listener
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="0 = any free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--status", type=click.IntRange(200, 599), default=200, show_default=True, help="What to answer."
+)
+@click.option(
+    "--delay-ms",
+    type=click.IntRange(0, 600_000),
+    default=0,
+    show_default=True,
+    help="Wait before the answer.",
+)
+def listen(port: int, host: str, status: int, delay_ms: int) -> None:
+    """Print every call received, one line each: time, method, path, webhook-id and body.
+
+    A receiver to try webhooks with; `--status 500` and `--delay-ms` show retries and timeouts.
+    """
+    try:
+        listener = Listener(host, port, status=status, delay_ms=delay_ms, write=click.echo)
+    except OSError as error:
+        raise InUse(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
+        ) from None
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with listener:
+        serving = threading.Thread(target=listener.serve_forever, daemon=True)
+        serving.start()
+        click.echo(f"listening on {listener.url} (Ctrl-C stops)")
+        stop.wait()
+        listener.shutdown()
+        serving.join()

@@ -1,0 +1,72 @@
+"""The parts of the platform as single processes, for real MongoDB and Redis servers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from webhookcron.cli.environment import settings_from_environment
+from webhookcron.config import Settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on, instead of WEBHOOKCRON_HOST.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port, instead of WEBHOOKCRON_PORT; 0 = any free one."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Server processes.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    default=16,
+    show_default=True,
+    help="Requests at once per process.",
+)
+@click.option("--fd", type=click.IntRange(3), hidden=True, help="Serve on this open listening socket.")
+def api(host: str | None, port: int | None, workers: int, threads: int, fd: int | None) -> None:
+    """Serve the REST API and its documentation until SIGTERM or Ctrl-C."""
+    settings = settings_from_environment("api")
+    settings = replace(
+        settings,
+        host=settings.host if host is None else host,
+        port=settings.port if port is None else port,
+    )
+    from webhookcron.cli.gunicorn_server import serve
+
+    serve(
+        settings,
+        bind=bind_address(settings) if fd is None else f"fd://{fd}",
+        workers=workers,
+        threads=threads,
+    )
+
+
+@click.command()
+def ticker() -> None:
+    """Create the executions of due jobs and repair what was left half done, until SIGTERM or Ctrl-C.
+
+    Any number may run; a fire time still makes exactly one execution.
+    """
+    settings = settings_from_environment("ticker")
+    from webhookcron.wiring import run_ticker
+
+    run_ticker(settings)
+
+
+@click.command()
+def worker() -> None:
+    """Deliver executions until SIGTERM or Ctrl-C; calls in flight get WEBHOOKCRON_DRAIN_SECONDS to end.
+
+    Any number may run.
+    """
+    settings = settings_from_environment("worker")
+    from webhookcron.wiring import run_worker
+
+    run_worker(settings)
+
+
+def bind_address(settings: Settings) -> str:
+    """Host and port in gunicorn's spelling, IPv6 addresses in brackets."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"

@@ -1,0 +1,71 @@
+"""Commands that prepare an installation before its first start; each may be run again and again."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import click
+
+from webhookcron.cli.environment import settings_from_environment
+from webhookcron.cli.errors import WrongSetting
+from webhookcron.secret_files import read_secret_file, write_secret_file
+
+SECRET_KEY_BYTES = 32
+"""As long as the keys that are derived from it."""
+
+_output_option = click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Keep it in this file, mode 0600."
+)
+
+
+@click.command()
+def indexes() -> None:
+    """Create the indexes that are missing in MongoDB (the API does so at its start, too)."""
+    settings = settings_from_environment("setup")
+    from webhookcron.wiring import ensure_indexes
+
+    ensure_indexes(settings)
+
+
+@click.command("secret-key")
+@_output_option
+def secret_key(output: Path | None) -> None:
+    """Make a random WEBHOOKCRON_SECRET_KEY; a file that exists already is left as it is."""
+    key = secrets.token_urlsafe(SECRET_KEY_BYTES)
+    if output is None:
+        click.echo(key)
+    else:
+        _kept(output, key)
+
+
+@click.command("admin-key")
+@_output_option
+def admin_key(output: Path | None) -> None:
+    """Make an API key of the admin user, who is created when missing; creates missing indexes first.
+
+    With --output a key that the file holds already is made valid again instead of a new one. Without it the
+    key is shown this once: the database keeps only its hash.
+    """
+    settings = settings_from_environment("setup")
+    from webhookcron.storage.api_keys import generate_key
+    from webhookcron.wiring import ensure_admin_key, ensure_indexes
+
+    # The file comes first: a process that dies in between leaves a key that the next call makes valid.
+    key = generate_key() if output is None else _kept(output, generate_key())
+    ensure_indexes(settings)
+    ensure_admin_key(settings, key)
+    if output is None:
+        click.echo(key)
+
+
+def _kept(path: Path, fresh: str) -> str:
+    """The secret in `path`; `fresh`, written there, when there is none yet."""
+    try:
+        present = read_secret_file(path)
+        if present is None:
+            write_secret_file(path, fresh)
+    except OSError as error:
+        raise WrongSetting(f"cannot keep a secret in {path}: {error.strerror}") from None
+    click.echo(f"{path}: {'written' if present is None else 'kept as it is'}", err=True)
+    return present or fresh
