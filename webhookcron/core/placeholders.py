@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 NAMES = ("scheduledAt", "executionId", "jobId", "attempt")
 
-_PLACEHOLDER = re.compile(r"\{\{ *([^{}]*?) *\}\}")
+# Anything that looks like one, to find those that are not on the list; and those that are.
+_ANY = re.compile(r"\{\{ *([^{}]*?) *\}\}")
+_KNOWN = re.compile(r"\{\{ *(" + "|".join(NAMES) + r") *\}\}")
 
 
 def check_text(text: str) -> None:
     """Raise ValueError, fit for a user, when the text holds `{{ … }}` with a name that is not on the list."""
-    for match in _PLACEHOLDER.finditer(text):
+    for match in _ANY.finditer(text):
         if match.group(1) not in NAMES:
             known = ", ".join(f"{{{{ {name} }}}}" for name in NAMES)
             raise ValueError(f"unknown placeholder {match.group(0)!r}; known are {known}")
@@ -47,15 +49,9 @@ class Template:
 
     @classmethod
     def of(cls, text: str) -> Template:
-        """The template of a text. Raises ValueError for an unknown placeholder."""
-        check_text(text)
-        parts = _PLACEHOLDER.split(text)
+        """The template of a text; what is no known placeholder stays as it is (see `check_text`)."""
+        parts = _KNOWN.split(text)
         return cls(pieces=tuple(parts[0::2]), names=tuple(parts[1::2]))
-
-    @property
-    def is_constant(self) -> bool:
-        """True when there is nothing to fill in."""
-        return not self.names
 
     def fill(self, values: Mapping[str, str], escape: Callable[[str], str] | None = None) -> str:
         """The text with every placeholder replaced by its value, each passed through `escape` if given."""

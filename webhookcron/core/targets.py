@@ -85,7 +85,7 @@ class TargetPolicy:
         cls,
         *,
         allowed_hosts: Iterable[str] | None = None,
-        allowed_networks: Iterable[str] = (),
+        allowed_networks: Iterable[str | IpNetwork] = (),
         allowed_ports: Iterable[int] | None = None,
         always_refused: Iterable[tuple[str, int]] = (),
     ) -> TargetPolicy:
@@ -101,7 +101,7 @@ class TargetPolicy:
 
         Raises ValueError, naming the bad entry, when one cannot be read.
         """
-        networks = tuple(_network(entry) for entry in allowed_networks)
+        networks = tuple(_network(str(entry)) for entry in allowed_networks)
         ports = None if allowed_ports is None else frozenset(allowed_ports)
         for port in ports or ():
             if not 1 <= port <= 65535:

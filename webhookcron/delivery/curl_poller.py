@@ -33,6 +33,7 @@ class CurlPoller:
         """`idle_connections` is how many kept-alive connections are held at most, those in use included."""
         self.multi = pycurl.CurlMulti()
         self._selector = selectors.DefaultSelector()
+        self._watched: set[int] = set()
         self._timer_at: float | None = None
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
@@ -79,14 +80,13 @@ class CurlPoller:
         self._timer_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
     def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        if what == pycurl.POLL_REMOVE:
-            if fd in self._selector.get_map():
-                self._selector.unregister(fd)
-            return
         events = _TO_SELECTORS.get(what)
         if events is None:
-            return
-        if fd in self._selector.get_map():
+            if fd in self._watched:
+                self._watched.remove(fd)
+                self._selector.unregister(fd)
+        elif fd in self._watched:
             self._selector.modify(fd, events)
         else:
+            self._watched.add(fd)
             self._selector.register(fd, events)

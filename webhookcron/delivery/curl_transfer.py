@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ _HTTP_VERSIONS = {
     pycurl.CURL_HTTP_VERSION_3: "3",
 }
 
-_FORBIDDEN_IN_HEADERS = frozenset("\r\n\0")
+_FORBIDDEN_IN_HEADERS = re.compile("[\r\n\0]")
 
 
 class Transfer:
@@ -47,11 +48,11 @@ class Transfer:
         "_on_refusal",
         "_policy",
         "_received",
-        "_request_at",
         "_requests",
         "_resolve",
         "_settings",
         "_shape",
+        "_started_at",
         "call",
         "curl",
         "refusal",
@@ -98,6 +99,7 @@ class Transfer:
         self._header_lines: list[bytes] = []
         self._header_bytes = 0
         self._requests = 0
+        self._started_at = time.monotonic()
         curl.setopt(pycurl.URL, target.text)
         curl.setopt(pycurl.TIMEOUT_MS, max(timeout_ms, 1))
         curl.setopt(pycurl.HTTPHEADER, _header_lines(request))
@@ -154,7 +156,6 @@ class Transfer:
         business.
         """
         self._requests += 1
-        self._request_at = time.monotonic()
         return int(pycurl.PREREQFUNC_OK if self._requests == 1 else pycurl.PREREQFUNC_ABORT)
 
     def _on_header(self, line: bytes) -> None:
@@ -211,38 +212,31 @@ class Transfer:
 
     def _phases(self, new_connection: bool) -> Phases:
         getinfo = self.curl.getinfo
-        total = getinfo(pycurl.TOTAL_TIME)
         # Measured here, since libcurl's STARTTRANSFER_TIME may be set before anything has arrived.
-        waited = (self._first_byte_at - self._request_at) * 1000 if self._header_bytes else None
+        first_byte = (self._first_byte_at - self._started_at) * 1000 if self._header_bytes else None
+        total = getinfo(pycurl.TOTAL_TIME) * 1000
         if not new_connection:
-            return Phases(first_byte=waited, total=total * 1000)
-        looked_up = getinfo(pycurl.NAMELOOKUP_TIME)
-        connected = getinfo(pycurl.CONNECT_TIME)
-        secured = getinfo(pycurl.APPCONNECT_TIME)
+            return Phases(first_byte=first_byte, total=total)
         return Phases(
-            name_lookup=looked_up * 1000 if looked_up > 0 else None,
-            connect=(connected - looked_up) * 1000 if connected > 0 else None,
-            tls=(secured - connected) * 1000 if secured > 0 else None,
-            first_byte=waited,
-            total=total * 1000,
+            name_lookup=getinfo(pycurl.NAMELOOKUP_TIME) * 1000 or None,
+            connect=getinfo(pycurl.CONNECT_TIME) * 1000 or None,
+            tls=getinfo(pycurl.APPCONNECT_TIME) * 1000 or None,
+            first_byte=first_byte,
+            total=total,
         )
 
 
 def _header_lines(request: HttpRequest) -> list[bytes]:
-    lines = []
-    typed = False
-    for name, value in request.headers:
-        if not _FORBIDDEN_IN_HEADERS.isdisjoint(name) or not _FORBIDDEN_IN_HEADERS.isdisjoint(value):
-            raise ValueError(f"the header {name!r} holds a line break")
-        # libcurl takes "Name:" as the wish to remove a header; "Name;" sends one without value.
-        lines.append((f"{name}: {value}" if value else f"{name};").encode("latin-1"))
-        typed = typed or name.lower() == "content-type"
+    # libcurl takes "Name:" as the wish to remove a header; "Name;" sends one without value.
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
+    if _FORBIDDEN_IN_HEADERS.search("".join(lines)):
+        raise ValueError("a header holds a line break or NUL")
     if request.body is not None:
         # No waiting for "100 Continue", and no form type invented for a body without one.
-        lines.append(b"Expect:")
-        if not typed:
-            lines.append(b"Content-Type:")
-    return lines
+        lines.append("Expect:")
+        if not any(name.lower() == "content-type" for name, _ in request.headers):
+            lines.append("Content-Type:")
+    return [line.encode("latin-1") for line in lines]
 
 
 def _parse_headers(lines: list[bytes]) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,8 @@ __all__ = ["HttpRequest", "HttpResult", "OnDone", "Phases", "Redirect", "Transpo
 logger = logging.getLogger(__name__)
 
 OnDone = Callable[[HttpResult], None]
+
+NOT_SENT = "the platform shut down; nothing was sent"
 
 # A connection idle for longer is not used again. Servers close idle ones after 5 s (Node, Apache) or more, and a
 # job that fires just then would meet a connection that is being closed.
@@ -88,6 +91,7 @@ class Transport:
         if max_connections < 1 or max_per_host < 1:
             raise ValueError("a transport needs room for at least one connection, in all and per host")
         self._policy = policy
+        self._judge_url = lru_cache(maxsize=4096)(policy.judge_url)
         self._max_connections = max_connections
         self._max_per_host = max_per_host
         self._resolve = dict(resolve)
@@ -193,7 +197,7 @@ class Transport:
     def _admit(self, call: _Call) -> None:
         """Judge a new call's URL, and start it or line it up."""
         try:
-            call.target = self._policy.judge_url(call.request.url)
+            call.target = self._judge_url(call.request.url)
         except TargetRefused as refused:
             self._deliver(call, _failed(FailureKind.BLOCKED, refused.refusal.message))
             return
@@ -278,7 +282,7 @@ class Transport:
             return
         call.redirects = (*call.redirects, Redirect(result.status, following.url))
         try:
-            call.target = self._policy.judge_url(following.url)
+            call.target = self._judge_url(following.url)
         except TargetRefused as refused:
             self._end(call, replace(result, failure=Failure(FailureKind.BLOCKED, refused.refusal.message)))
             return
@@ -326,9 +330,7 @@ class Transport:
         self._hosts_in_turn.clear()
         for calls in waiting.values():
             for call in calls:
-                self._deliver(
-                    call, _failed(FailureKind.CANCELLED, "the platform shut down; nothing was sent")
-                )
+                self._deliver(call, _failed(FailureKind.CANCELLED, NOT_SENT))
 
     def _cancel_running(self) -> None:
         for transfer in list(self._running.values()):

@@ -41,15 +41,16 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:
-    """How long the parts of a transfer took, in milliseconds; None for those that did not take place.
+    """Milliseconds from the start of a transfer until each of its phases ended; None for one not reached.
 
-    name_lookup  resolving the host name.
-    connect      the TCP handshake.
-    tls          the TLS handshake.
-    first_byte   from the request's start until the first byte of the response.
-    total        all of it. With redirects the other phases are the last hop's, and this one is of all hops.
+    name_lookup  the host name was resolved.
+    connect      the TCP connection stood.
+    tls          the TLS handshake was done.
+    first_byte   the first byte of the response arrived.
+    total        the transfer was over.
 
-    On a reused connection the first three are None.
+    On a reused connection the first three are None. With redirects `total` is over all hops, the others are
+    those of the last hop, from its own start.
     """
 
     name_lookup: float | None = None
