@@ -17,6 +17,7 @@ from webhookcron.core.cron_fields import (
     SECOND_FIELD,
     DaysOfMonth,
     DaysOfWeek,
+    numbers_in,
     parse_days_of_month,
     parse_days_of_week,
     parse_numbers,
@@ -41,8 +42,11 @@ MACROS = {
 FIRST_YEAR, LAST_YEAR = MINYEAR + 1, MAXYEAR - 1
 
 _ALLOWED_CHARACTERS = frozenset(string.ascii_letters + string.digits + "*,-/?#@ \t")
-# The lengths a month can have, in month order from January.
-_MONTH_LENGTHS = ((31,), (28, 29), *([(31,), (30,)] * 2), (31,), *([(31,), (30,)] * 2), (31,))
+# The lengths that each month can have, from January on.
+_MONTH_LENGTHS = (
+    *((31,), (28, 29), (31,), (30,), (31,), (30,)),
+    *((31,), (31,), (30,), (31,), (30,), (31,)),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,14 +136,14 @@ class CronExpression:
         """
         return any(
             self._days_in_month_shape(weekday, length)
-            for month in _bits(self.months)
+            for month in numbers_in(self.months)
             for length in _MONTH_LENGTHS[month - 1]
             for weekday in range(7)
         )
 
     def _count_from_year_start(self, wall: datetime, year: int) -> int:
         """Return how many matching wall times are before `wall`, from the start of `year` on."""
-        months = [(y, m) for y in range(year, wall.year + 1) for m in _bits(self.months)]
+        months = [(y, m) for y in range(year, wall.year + 1) for m in numbers_in(self.months)]
         days = sum(self._days_in(y, m).bit_count() for y, m in months if (y, m) < (wall.year, wall.month))
         today = self._days_in(wall.year, wall.month)
         days += (today & ((1 << wall.day) - 1)).bit_count()
@@ -282,7 +286,3 @@ def _first_bit(mask: int, low: int) -> int:
 def _last_bit(mask: int, high: int) -> int:
     """Return the highest set bit at or below `high`, -1 without one."""
     return (mask & ((2 << high) - 1)).bit_length() - 1 if high >= 0 else -1
-
-
-def _bits(mask: int) -> list[int]:
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]

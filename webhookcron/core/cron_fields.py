@@ -43,6 +43,11 @@ def starts_with_star(text: str) -> bool:
     return text.startswith("*") or text == "?"
 
 
+def numbers_in(mask: int) -> list[int]:
+    """Return the numbers whose bits are set in `mask`, in ascending order."""
+    return [number for number in range(mask.bit_length()) if mask >> number & 1]
+
+
 def parse_numbers(text: str, kind: FieldKind) -> int:
     """Return the numbers that `text` (upper case) names, bit n set for n.
 

@@ -89,6 +89,11 @@ class Interval:
         low = max(self.first, self._number_near(after) + 1)
         return max(0, self._number_near(until) - low + 1)
 
+    def names_wall_time(self, wall: datetime) -> bool:
+        """Whether a fire time after the anchor is meant for the naive `wall`; for units from the day on."""
+        near = self._number_near_wall(wall)
+        return any(self._wall(number) == wall for number in range(max(1, near - 1), near + 2))
+
     def _number_near(self, moment: datetime) -> int:
         """Return the number of the last fire time at or before `moment`: exact for elapsed time.
 
@@ -97,10 +102,13 @@ class Interval:
         """
         if self.unit in _ELAPSED:
             return (moment - self.anchor) // (_ELAPSED[self.unit] * self.value)
-        anchor, reading = wall_reading(self.anchor, self.tz), wall_reading(moment, self.tz)
+        return self._number_near_wall(wall_reading(moment, self.tz))
+
+    def _number_near_wall(self, wall: datetime) -> int:
+        anchor = self._anchor_wall()
         if self.unit in _DAYS:
-            return (reading - anchor) // timedelta(days=_DAYS[self.unit] * self.value)
-        months = (reading.year - anchor.year) * 12 + reading.month - anchor.month
+            return (wall - anchor) // timedelta(days=_DAYS[self.unit] * self.value)
+        months = (wall.year - anchor.year) * 12 + wall.month - anchor.month
         return months // (_MONTHS[self.unit] * self.value)
 
     def _instant(self, number: int) -> datetime | None:
@@ -110,17 +118,19 @@ class Interval:
         try:
             if self.unit in _ELAPSED:
                 return self.anchor + _ELAPSED[self.unit] * self.value * number
-            wall = wall_reading(self.anchor, self.tz).replace(fold=0)
-            if self.unit in _DAYS:
-                wall += timedelta(days=_DAYS[self.unit] * self.value * number)
-            else:
-                later = _months_later(wall, _MONTHS[self.unit] * self.value * number)
-                if later is None:
-                    return None
-                wall = later
-            return first_instant(wall, self.tz)
+            wall = self._wall(number)
+            return None if wall is None else first_instant(wall, self.tz)
         except OverflowError:
             return None
+
+    def _wall(self, number: int) -> datetime | None:
+        """Return the wall time that fire time `number` is meant for, whether it happens or not."""
+        if self.unit in _DAYS:
+            return self._anchor_wall() + timedelta(days=_DAYS[self.unit] * self.value * number)
+        return _months_later(self._anchor_wall(), _MONTHS[self.unit] * self.value * number)
+
+    def _anchor_wall(self) -> datetime:
+        return wall_reading(self.anchor, self.tz).replace(fold=0)
 
 
 def _months_later(wall: datetime, months: int) -> datetime | None:

@@ -24,6 +24,7 @@ __all__ = [
     "ScheduleType",
     "count_fire_times",
     "fire_times_between",
+    "interval_of",
     "is_fire_time",
     "jittered",
     "latest_fire_time",
@@ -103,11 +104,11 @@ class Schedule:
                 raise ValueError("A schedule of type cron needs a cron expression.")
             parse_cron(self.cron_expression)
         elif self.type is ScheduleType.INTERVAL:
-            self._check_interval()
+            self._checkinterval_of()
         elif self.run_at is None:
             raise ValueError("A schedule of type once needs the moment to run at.")
 
-    def _check_interval(self) -> None:
+    def _checkinterval_of(self) -> None:
         if self.interval is None or self.interval_value is None or self.anchor_at is None:
             raise ValueError("A schedule of type interval needs an interval, its value and its anchor.")
         highest = MAX_INTERVAL_VALUES[self.interval]
@@ -156,8 +157,8 @@ def count_fire_times(schedule: Schedule, after: datetime, until: datetime, limit
         assert schedule.cron_expression is not None
         expression = parse_cron(schedule.cron_expression)
         return min(limit, cron_instants.count_instants(expression, zone(schedule.timezone), after, until))
-    if schedule.type is ScheduleType.INTERVAL and is_elapsed(_interval(schedule).unit):
-        return min(limit, _interval(schedule).count(after, until))
+    if schedule.type is ScheduleType.INTERVAL and is_elapsed(interval_of(schedule).unit):
+        return min(limit, interval_of(schedule).count(after, until))
     return len(fire_times_between(schedule, after, until, limit))
 
 
@@ -237,7 +238,7 @@ def _next_unbounded(schedule: Schedule, after: datetime) -> datetime | None:
         # Cron fire times are whole seconds, so all of one second share an answer.
         return _next_cron(schedule.cron_expression, schedule.timezone, after.replace(microsecond=0))
     if schedule.type is ScheduleType.INTERVAL:
-        return _interval(schedule).next_instant(after)
+        return interval_of(schedule).next_instant(after)
     assert schedule.run_at is not None
     return schedule.run_at.astimezone(UTC) if schedule.run_at > after else None
 
@@ -251,7 +252,7 @@ def _latest_until(schedule: Schedule, until: datetime) -> datetime | None:
         expression = parse_cron(schedule.cron_expression)
         moment = cron_instants.latest_instant(expression, zone(schedule.timezone), until)
     elif schedule.type is ScheduleType.INTERVAL:
-        moment = _interval(schedule).latest_instant(until)
+        moment = interval_of(schedule).latest_instant(until)
     else:
         assert schedule.run_at is not None
         moment = schedule.run_at.astimezone(UTC) if schedule.run_at <= until else None
@@ -266,7 +267,8 @@ def _next_cron(expression: str, timezone: str, after: datetime) -> datetime | No
     return cron_instants.next_instant(parse_cron(expression), zone(timezone), after)
 
 
-def _interval(schedule: Schedule) -> Interval:
+def interval_of(schedule: Schedule) -> Interval:
+    """Return the arithmetic of a schedule of type interval."""
     assert schedule.interval is not None
     assert schedule.interval_value is not None
     assert schedule.anchor_at is not None
