@@ -11,7 +11,7 @@ from webhookcron.cli.errors import InUse
 from webhookcron.listen import Listener
 
 
-@click.command()
+@click.command(short_help="Print the calls received: a receiver to try webhooks with.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="0 = any free one."
 )

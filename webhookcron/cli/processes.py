@@ -10,7 +10,7 @@ from webhookcron.cli.environment import settings_from_environment
 from webhookcron.config import Settings
 
 
-@click.command()
+@click.command(short_help="Serve the REST API.")
 @click.option("--host", help="Address to listen on, instead of WEBHOOKCRON_HOST.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port, instead of WEBHOOKCRON_PORT; 0 = any free one."
@@ -42,7 +42,7 @@ def api(host: str | None, port: int | None, workers: int, threads: int, fd: int 
     )
 
 
-@click.command()
+@click.command(short_help="Create the executions of due jobs.")
 def ticker() -> None:
     """Create the executions of due jobs and repair what was left half done, until SIGTERM or Ctrl-C.
 
@@ -54,7 +54,7 @@ def ticker() -> None:
     run_ticker(settings)
 
 
-@click.command()
+@click.command(short_help="Deliver executions.")
 def worker() -> None:
     """Deliver executions until SIGTERM or Ctrl-C; calls in flight get WEBHOOKCRON_DRAIN_SECONDS to end.
 

@@ -19,7 +19,7 @@ _output_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Create missing indexes in MongoDB.")
 def indexes() -> None:
     """Create the indexes that are missing in MongoDB (the API does so at its start, too)."""
     settings = settings_from_environment("setup")
@@ -28,7 +28,7 @@ def indexes() -> None:
     ensure_indexes(settings)
 
 
-@click.command("secret-key")
+@click.command("secret-key", short_help="Make a random secret key.")
 @_output_option
 def secret_key(output: Path | None) -> None:
     """Make a random WEBHOOKCRON_SECRET_KEY; a file that exists already is left as it is."""
@@ -39,7 +39,7 @@ def secret_key(output: Path | None) -> None:
         _kept(output, key)
 
 
-@click.command("admin-key")
+@click.command("admin-key", short_help="Make an API key of the admin user.")
 @_output_option
 def admin_key(output: Path | None) -> None:
     """Make an API key of the admin user, who is created when missing; creates missing indexes first.

@@ -13,7 +13,7 @@ from webhookcron.config import SettingsError, unknown_variables
 from webhookcron.core.errors import WebhookcronError
 
 
-@click.command()
+@click.command(short_help="Start everything on this machine.")
 @click.option("--host", help="Address to listen on.  [default: WEBHOOKCRON_HOST, else 127.0.0.1]")
 @click.option(
     "--port",
