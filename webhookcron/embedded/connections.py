@@ -1,0 +1,168 @@
+"""Connections of the embedded MongoDB-protocol server, and the group commit they share.
+
+All requests that one turn of the event loop brings are carried out one after another on the loop's thread, then
+committed together, and only then answered: an acknowledged write is a committed write.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from webhookcron.embedded.commands import execute
+from webhookcron.embedded.cursors import Cursors
+from webhookcron.embedded.errors import OPERATION_FAILED, CommandError
+from webhookcron.embedded.store import Store
+from webhookcron.embedded.wire import (
+    OP_MSG,
+    ProtocolError,
+    encode_reply,
+    message_length,
+    parse_message,
+    request_id_of,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 500
+_INT32_BYTES = 4
+
+
+class Hub:
+    """The store behind all connections of a server."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.cursors = Cursors()
+        self.connections: set[Connection] = set()
+        self._loop = asyncio.get_running_loop()
+        self._unanswered: list[tuple[Connection, int, int, bytes]] = []
+        self._commit_planned = False
+
+    def handle(self, connection: "Connection", message: bytes) -> None:
+        """Carry out one message; its reply leaves with the commit of this turn.
+
+        Raises ProtocolError when the connection is to be closed.
+        """
+        try:
+            request, request_id, kind, wants_reply = parse_message(message)
+        except CommandError as error:
+            self._answer(connection, request_id_of(message), OP_MSG, error.as_reply())
+            return
+        try:
+            reply = execute(self.store, self.cursors, request)
+            encoded = encode_reply(reply, request_id, kind) if wants_reply else b""
+        except Exception:
+            # One request must not end the server. What the turn did so far is undone, so nothing of it is promised.
+            logger.exception("the command %s failed", request.command)
+            self._fail_turn(CommandError(OPERATION_FAILED, "another request of this moment failed"))
+            failure = CommandError(OPERATION_FAILED, f"internal error in '{request.command}'")
+            reply = failure.as_reply()
+            encoded = encode_reply(reply, request_id, kind) if wants_reply else b""
+        self._plan(connection, request_id, kind, encoded)
+
+    def _answer(self, connection: "Connection", request_id: int, kind: int, reply: dict[str, Any]) -> None:
+        self._plan(connection, request_id, kind, encode_reply(reply, request_id, kind))
+
+    def _plan(self, connection: "Connection", request_id: int, kind: int, encoded: bytes) -> None:
+        self._unanswered.append((connection, request_id, kind, encoded))
+        if not self._commit_planned:
+            self._commit_planned = True
+            self._loop.call_soon(self.commit)
+
+    def _fail_turn(self, error: CommandError) -> None:
+        """Undo what this turn did and turn every reply still held back into the error."""
+        self.store.roll_back()
+        reply = error.as_reply()
+        self._unanswered = [
+            (connection, request_id, kind, encode_reply(reply, request_id, kind) if encoded else b"")
+            for connection, request_id, kind, encoded in self._unanswered
+        ]
+
+    def commit(self) -> None:
+        """Make the turn's writes durable and send its replies."""
+        self._commit_planned = False
+        try:
+            self.store.commit()
+        except CommandError as error:
+            logger.error("%s", error.message)
+            self._fail_turn(error)
+        except Exception:
+            logger.exception("the commit failed")
+            self._fail_turn(CommandError(OPERATION_FAILED, "the commit failed"))
+        unanswered, self._unanswered = self._unanswered, []
+        for connection, _, _, encoded in unanswered:
+            if encoded:
+                connection.send(encoded)
+
+    def close_idle_cursors(self) -> None:
+        """Close cursors nobody uses any more."""
+        self.cursors.close_idle(time.monotonic())
+
+
+class Connection(asyncio.Protocol):
+    """One client: cuts the byte stream into messages."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, unless there are too many."""
+        assert isinstance(transport, asyncio.Transport)
+        if len(self._hub.connections) >= MAX_CONNECTIONS:
+            logger.warning("refused a connection: %d are open", MAX_CONNECTIONS)
+            transport.abort()
+            return
+        self._transport = transport
+        self._hub.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._transport = None
+        self._buffer.clear()
+        self._hub.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Carry out every message that is complete."""
+        if self._transport is None:
+            return
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        try:
+            while len(buffer) - start >= _INT32_BYTES:
+                length = message_length(buffer, start)
+                if len(buffer) - start < length:
+                    break
+                message = bytes(memoryview(buffer)[start : start + length])
+                start += length
+                self._hub.handle(self, message)
+        except ProtocolError as problem:
+            logger.warning("closed a connection: %s", problem)
+            self.close()
+            return
+        if start:
+            del buffer[:start]
+
+    def pause_writing(self) -> None:
+        """Read no more requests while the client does not read its replies."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def send(self, data: bytes) -> None:
+        """Send a reply, if the client is still there."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Drop the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None

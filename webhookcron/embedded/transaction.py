@@ -1,0 +1,107 @@
+"""What changed since the last commit: enough to write it, and enough to undo it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import bson
+
+from webhookcron.embedded.errors import OPERATION_FAILED, OUT_OF_DISK_SPACE, CommandError
+from webhookcron.embedded.indexes import FIRST_RECORD
+
+if TYPE_CHECKING:
+    from webhookcron.embedded.collection import Collection
+    from webhookcron.embedded.data_file import DataFile
+
+
+class Transaction:
+    """The changes of the requests since the last commit, each document once however often it changed."""
+
+    def __init__(self, data_file: DataFile) -> None:
+        self._data_file = data_file
+        self._next_record = FIRST_RECORD
+        self._pending: dict[int, tuple[int, dict[str, Any] | None, bytes | None]] = {}
+        self._catalog: list[tuple[str, tuple[Any, ...]]] = []
+        self._undo: list[tuple[Collection, int, dict[str, Any] | None] | Callable[[], None]] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not self._undo
+
+    def new_record(self) -> int:
+        """A record number never used before in this data file's present documents."""
+        record = self._next_record
+        self._next_record += 1
+        return record
+
+    def continue_after(self, record: int) -> None:
+        """Give out only numbers above this one."""
+        self._next_record = max(self._next_record, record + 1)
+
+    def stored(
+        self,
+        collection: Collection,
+        record: int,
+        old: dict[str, Any] | None,
+        new: dict[str, Any],
+        body: bytes | None,
+    ) -> None:
+        """Note a new version of a document (`old` None: it is new); `body` is its BSON when known."""
+        self._undo.append((collection, record, old))
+        self._pending[record] = (collection.number, new, body)
+
+    def removed(self, collection: Collection, record: int, old: dict[str, Any]) -> None:
+        """Note that a document is gone."""
+        self._undo.append((collection, record, old))
+        self._pending[record] = (collection.number, None, None)
+
+    def dropped(self, records: Iterable[int], number: int) -> None:
+        """Note that all these documents went with their collection, whose drop has its own undo."""
+        self._pending.update((record, (number, None, None)) for record in records)
+
+    def changed_catalog(self, statement: str, values: tuple[Any, ...], undo: Callable[[], None]) -> None:
+        """Note a change of collections or indexes, with what takes it back in memory."""
+        self._catalog.append((statement, values))
+        self._undo.append(undo)
+
+    def commit(self) -> None:
+        """Write everything noted; on failure undo it in memory and raise CommandError."""
+        if not self._undo:
+            return
+        stored: list[tuple[int, int, bytes]] = []
+        removed: list[tuple[int]] = []
+        try:
+            for record, (number, document, body) in self._pending.items():
+                if document is None:
+                    removed.append((record,))
+                else:
+                    stored.append((record, number, bson.encode(document) if body is None else body))
+            self._data_file.write(self._catalog, stored, removed)
+        except sqlite3.Error as error:
+            self.roll_back()
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            raise CommandError(
+                OUT_OF_DISK_SPACE if full else OPERATION_FAILED, f"the data file was not written: {error}"
+            ) from error
+        except Exception:
+            self.roll_back()
+            raise
+        self._forget()
+
+    def roll_back(self) -> None:
+        """Undo everything noted since the last commit, latest first."""
+        for entry in reversed(self._undo):
+            if isinstance(entry, tuple):
+                collection, record, old = entry
+                collection.restore(record, old)
+            else:
+                entry()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._undo.clear()
+        self._pending.clear()
+        self._catalog.clear()
