@@ -50,3 +50,12 @@ class CorruptDocument(WebhookcronError):
         super().__init__(f"document {document_id!r} cannot be read: {reason}")
         self.document_id = document_id
         self.reason = reason
+
+
+class SecretUnreadable(WebhookcronError):
+    """A stored secret cannot be decrypted with the present secret keys: put back the key that was in use."""
+
+    def __init__(self, document_id: object, reason: str) -> None:
+        super().__init__(reason)
+        self.document_id = document_id
+        self.reason = reason

@@ -169,6 +169,9 @@ class Execution:
     """How many times it was handed to the broker since it was last queued."""
     claim: str | None = None
     counted: bool = True
+    """Whether the job's counters hold it; False from its outcome until they do."""
+    count_token: str | None = None
+    """The group of outcomes that it is counted with."""
     expire_at: datetime | None = None
 
 
@@ -209,7 +212,7 @@ def job_id_of(execution_id: str) -> str:
 
 def recheck_after(pushes: int) -> timedelta:
     """How long after its push number `pushes` (from 1) a queued execution is pushed again."""
-    return min(FIRST_RECHECK * 2 ** min(pushes - 1, 10), LONGEST_RECHECK)
+    return min(FIRST_RECHECK * (1 << min(pushes - 1, 10)), LONGEST_RECHECK)
 
 
 def to_ms(moment: datetime) -> int:

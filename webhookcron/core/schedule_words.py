@@ -118,7 +118,9 @@ def _plain_field(numbers: list[int], size: int) -> str:
     step = numbers[1] - numbers[0]
     if size % step == 0 and numbers == list(range(0, size, step)):
         return f"*/{step}"
-    return f"{numbers[0]}-{numbers[-1]}" if _is_run(numbers) else ",".join(map(str, numbers))
+    if len(numbers) > _SHORTEST_RUN and _is_run(numbers):
+        return f"{numbers[0]}-{numbers[-1]}"
+    return ",".join(map(str, numbers))
 
 
 def _day_words(expression: CronExpression) -> str:

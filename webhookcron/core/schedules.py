@@ -89,6 +89,8 @@ class Schedule:
             moment = getattr(self, name)
             if moment is not None:
                 _require_aware(moment, name)
+                if not _EARLIEST <= moment <= _LATEST:
+                    raise ValueError(f"{name} must lie within the years {FIRST_YEAR} to {LAST_YEAR}.")
         given = {
             ScheduleType.CRON: self.cron_expression is not None,
             ScheduleType.INTERVAL: self.interval is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,10 +50,9 @@ class ApiKeyStore:
         The caller keeps the key safe before it calls, so a process that dies in between only has to call again.
         """
         with driver_errors_translated():
-            try:
+            # A duplicate is the usual case: every start but the first.
+            with suppress(DuplicateKeyError):
                 self._users.insert_one({"_id": ADMIN_ID, "role": "admin", "name": "admin", "createdAt": now})
-            except DuplicateKeyError:
-                pass  # The usual case: every start but the first.
             try:
                 self._insert(key, ADMIN_ID, "admin key of this installation", ALL_SCOPES, now)
             except DuplicateKeyError:

@@ -70,6 +70,7 @@ def execution_from_document(document: Document) -> Execution:
             pushes=get("pushes", 1),
             claim=get("claim"),
             counted=get("counted", True),
+            count_token=get("countToken"),
             expire_at=get("expireAt"),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error_:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from pymongo import DeleteMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from webhookcron.core.errors import NotFinal, NotFound, StoreUnavailable
+from webhookcron.core.errors import CorruptDocument, NotFinal, NotFound, StoreUnavailable
 from webhookcron.core.executions import (
     FINAL_STATUSES,
     Execution,
@@ -21,7 +22,10 @@ from webhookcron.core.executions import (
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.execution_documents import execution_document, execution_from_document
 
+log = structlog.get_logger(__name__)
+
 _DUPLICATE_KEY = 11000
+_UNREADABLE_AGAIN = timedelta(minutes=10)
 _FINAL = sorted(status.value for status in FINAL_STATUSES)
 _QUEUED = ExecutionStatus.QUEUED.value
 _RUNNING = ExecutionStatus.RUNNING.value
@@ -92,7 +96,7 @@ class ExecutionStore:
             documents = list(
                 self._collection.find({"_id": {"$in": list(ids)}, "claim": token}, _CLAIM_FIELDS)
             )
-        return [execution_from_document(document) for document in documents if document["status"] == _RUNNING]
+        return [e for e in _readable(documents)[0] if e.status is ExecutionStatus.RUNNING]
 
     def apply(self, updates: Sequence[GuardedUpdate]) -> int:
         """Make each change whose guard still holds, in one round trip; how many did."""
@@ -105,13 +109,18 @@ class ExecutionStore:
             )
         return result.matched_count
 
-    def with_outcome(self, ids: Sequence[str], token: str) -> set[str]:
-        """Those of `ids` whose final outcome was recorded under `token` and is not yet counted."""
+    def with_outcome(self, ids: Sequence[str], count_token: str) -> set[str]:
+        """Those of `ids` whose outcome was recorded with this token and is not counted yet."""
+        filter_ = {"_id": {"$in": list(ids)}, "countToken": count_token, "counted": False}
         with driver_errors_translated():
-            cursor = self._collection.find(
-                {"_id": {"$in": list(ids)}, "countToken": token, "counted": False}, {"_id": 1}
-            )
-            return {document["_id"] for document in cursor}
+            return {document["_id"] for document in self._collection.find(filter_, {"_id": 1})}
+
+    def outcome_group(self, check_at: datetime, count_token: str) -> list[Execution]:
+        """The executions whose outcome was recorded as one group and is not counted yet, without attempts."""
+        filter_ = {"checkAt": check_at, "countToken": count_token, "counted": False}
+        with driver_errors_translated():
+            documents = list(self._collection.find(filter_, _CLAIM_FIELDS))
+        return [execution_from_document(document) for document in documents]
 
     def mark_counted(self, ids: Sequence[str]) -> None:
         """The counters of the jobs hold these executions: the sweep need not look at them again."""
@@ -156,15 +165,22 @@ class ExecutionStore:
         return execution_from_document(document)
 
     def to_check(self, now: datetime, limit: int) -> list[Execution]:
-        """Up to `limit` executions whose `checkAt` has passed, the longest waiting first, without attempts."""
+        """Up to `limit` executions whose `checkAt` has passed, the longest waiting first, without attempts.
+
+        One that cannot be read is set aside for ten minutes with a line in the log.
+        """
         with driver_errors_translated():
             cursor = (
                 self._collection.find({"checkAt": {"$lte": now}}, _CLAIM_FIELDS)
                 .sort("checkAt", 1)
                 .limit(limit)
             )
-            documents = list(cursor)
-        return [execution_from_document(document) for document in documents]
+            executions, unreadable = _readable(list(cursor))
+            if unreadable:
+                self._collection.update_many(
+                    {"_id": {"$in": unreadable}}, {"$set": {"checkAt": now + _UNREADABLE_AGAIN}}
+                )
+        return executions
 
     def list(
         self,
@@ -231,6 +247,23 @@ class ExecutionStore:
             )
         return result.modified_count
 
+    def cancel_one(self, execution_id: str, reason: Reason, *, now: datetime, expire_at: datetime) -> bool:
+        """End one queued or retrying execution as cancelled; False when it is neither (any more)."""
+        with driver_errors_translated():
+            result = self._collection.update_one(
+                {"_id": execution_id, "status": {"$in": [_QUEUED, _RETRYING]}},
+                {
+                    "$set": {
+                        "status": ExecutionStatus.CANCELLED.value,
+                        "reason": reason.value,
+                        "completedAt": now,
+                        "expireAt": expire_at,
+                    },
+                    "$unset": {"checkAt": "", "nextAttemptAt": ""},
+                },
+            )
+        return result.matched_count == 1
+
     def delete(self, execution_id: str, *, owner_id: str | None, handled_through: datetime | None) -> None:
         """Remove one finished execution.
 
@@ -255,6 +288,19 @@ class ExecutionStore:
         """How many executions match an equality filter on indexed fields."""
         with driver_errors_translated():
             return self._collection.count_documents(dict(filter_))
+
+
+def _readable(documents: Sequence[Document]) -> tuple[list[Execution], list[Any]]:
+    """The executions of `documents`, and the ids of those that cannot be read, which are logged."""
+    executions: list[Execution] = []
+    unreadable: list[Any] = []
+    for document in documents:
+        try:
+            executions.append(execution_from_document(document))
+        except CorruptDocument as error:
+            log.error("execution.corrupt", execution_id=error.document_id, reason=error.reason)
+            unreadable.append(error.document_id)
+    return executions, unreadable
 
 
 def _outside(moment: datetime, bounds: Mapping[str, datetime]) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from webhookcron.core.errors import CorruptDocument
+from webhookcron.core.errors import CorruptDocument, SecretUnreadable
 from webhookcron.core.jobs import Job, JobStatus, MisfirePolicy, OverlapPolicy, Policies, TickJob, host_of
 from webhookcron.core.request_spec import (
     NO_PAYLOAD,
@@ -29,11 +29,11 @@ MAX_SEARCH_TERMS = 200
 
 
 class Sealer(Protocol):
-    """Encrypts and decrypts what must not lie readable in MongoDB."""
+    """Encrypts and decrypts what must not lie readable in MongoDB; ValueError for what no present key opens."""
 
-    def encrypt_text(self, text: str) -> str: ...
+    def encrypt_text(self, text: str, /) -> str: ...
 
-    def decrypt_text(self, sealed: str) -> str: ...
+    def decrypt_text(self, sealed: str, /) -> str: ...
 
 
 SCHEDULE_FIELDS = (
@@ -133,10 +133,7 @@ def state_document(job: Job) -> Document:
 
 
 def job_from_document(document: Document, sealer: Sealer) -> Job:
-    """The job a document holds; CorruptDocument when it cannot be one.
-
-    A secret that the present keys cannot decrypt raises what `sealer` raises.
-    """
+    """The job a document holds; CorruptDocument when it cannot be one, SecretUnreadable when only a secret is amiss."""
     get = document.get
     try:
         return Job(
@@ -272,9 +269,14 @@ def search_terms(name: str, description: str, tags: Iterable[str]) -> list[str]:
 
 def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
     get = document.get
-    secrets: dict[str, str] = (
-        json.loads(sealer.decrypt_text(document["sealedHeaders"])) if get("sealedHeaders") else {}
-    )
+
+    def opened(sealed: str) -> str:
+        try:
+            return sealer.decrypt_text(sealed)
+        except ValueError as error:
+            raise SecretUnreadable(document.get("_id"), str(error)) from error
+
+    secrets: dict[str, str] = json.loads(opened(document["sealedHeaders"])) if get("sealedHeaders") else {}
     auth = get("auth")
     return RequestSpec(
         url=document["webhookUrl"],
@@ -290,10 +292,10 @@ def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
         success_statuses=document["successStatuses"],
         success_body=None if get("successBodyJson") is None else json.loads(document["successBodyJson"]),
         follow_redirects=document["followRedirects"],
-        auth=None if auth is None else _auth_from_document(auth, sealer),
+        auth=None if auth is None else _auth_from_document(auth, opened),
         signing=document["signing"],
         signing_secrets=tuple(
-            SigningSecret(sealer.decrypt_text(entry["sealed"]), entry.get("expiresAt"))
+            SigningSecret(opened(entry["sealed"]), entry.get("expiresAt"))
             for entry in get("signingSecrets", ())
         ),
     )
@@ -314,9 +316,9 @@ def _auth_document(auth: AuthSpec, sealer: Sealer) -> Document:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _auth_from_document(document: Document, sealer: Sealer) -> AuthSpec:
+def _auth_from_document(document: Document, opened: Callable[[str], str]) -> AuthSpec:
     get = document.get
-    sealed: dict[str, Any] = json.loads(sealer.decrypt_text(document["sealed"])) if get("sealed") else {}
+    sealed: dict[str, Any] = json.loads(opened(document["sealed"])) if get("sealed") else {}
     return AuthSpec(
         type=AuthType(document["type"]),
         username=get("username", ""),

@@ -11,7 +11,7 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from webhookcron.core.errors import CorruptDocument, KeyTaken, NotFound, VersionConflict
+from webhookcron.core.errors import CorruptDocument, KeyTaken, NotFound, SecretUnreadable, VersionConflict
 from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import Job, JobStatus, OverlapPolicy, TickJob
 from webhookcron.storage.client import Document, driver_errors_translated
@@ -121,15 +121,15 @@ class JobStore:
             raise NotFound
         return job_from_document(document, self._sealer)
 
-    def load(self, job_ids: Sequence[str]) -> dict[str, Job | CorruptDocument]:
+    def load(self, job_ids: Sequence[str]) -> dict[str, Job | CorruptDocument | SecretUnreadable]:
         """The jobs of `job_ids` that exist; a document that cannot be read comes as its error."""
         with driver_errors_translated():
             documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}))
-        jobs: dict[str, Job | CorruptDocument] = {}
+        jobs: dict[str, Job | CorruptDocument | SecretUnreadable] = {}
         for document in documents:
             try:
                 jobs[document["_id"]] = job_from_document(document, self._sealer)
-            except CorruptDocument as error:
+            except (CorruptDocument, SecretUnreadable) as error:
                 jobs[document["_id"]] = error
         return jobs
 
@@ -162,6 +162,25 @@ class JobStore:
             change["$unset"] = removed
         return self._guarded(job, change, expected_version)
 
+    def update_definition(self, job: Job, *, expected_version: int) -> Job:
+        """Replace the definition by that of `job`, whose fire times are the same as before.
+
+        Status, cursor and next run stay as they are, also where a ticker has moved them since `job` was read. Else as
+        `update`.
+        """
+        values = {
+            **definition_document(job, self._sealer),
+            "updatedAt": job.updated_at,
+            "mirrorDue": job.updated_at + MIRROR_GRACE,
+        }
+        change: Document = {
+            "$set": {k: v for k, v in values.items() if v is not None},
+            "$inc": {"version": 1},
+        }
+        if removed := {key: "" for key, value in values.items() if value is None}:
+            change["$unset"] = removed
+        return self._guarded(job, change, expected_version)
+
     def _guarded(self, job: Job, change: Document, expected_version: int) -> Job:
         try:
             with driver_errors_translated():
@@ -186,15 +205,6 @@ class JobStore:
             current = self._collection.find_one({"_id": job_id}, {"version": 1})
         if current is not None:
             raise VersionConflict(current["version"])
-
-    def list(
-        self, filter_: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], skip: int, limit: int
-    ) -> tuple[list[Job], int]:
-        """One page of jobs and how many there are in all. `filter_` and `sort` name document fields."""
-        with driver_errors_translated():
-            total = self._collection.count_documents(dict(filter_))
-            documents = list(self._collection.find(dict(filter_)).sort(list(sort)).skip(skip).limit(limit))
-        return [job_from_document(document, self._sealer) for document in documents], total
 
     def count(self, filter_: Mapping[str, Any]) -> int:
         """How many jobs match."""
@@ -283,6 +293,18 @@ class JobStore:
         """The platform stops the job. The new version, or None when the job was changed meanwhile."""
         return self._end(job_id, version, JobStatus.DISABLED, reason, now)
 
+    def disable_any_version(self, job_id: str, reason: str, *, now: datetime) -> bool:
+        """The platform stops the job, whatever was changed meanwhile; False when it is not active."""
+        with driver_errors_translated():
+            while True:
+                document = self._collection.find_one(
+                    {"_id": job_id, "status": JobStatus.ACTIVE.value}, {"version": 1}
+                )
+                if document is None:
+                    return False
+                if self.disable(job_id, document["version"], reason, now=now) is not None:
+                    return True
+
     def _end(self, job_id: str, version: int, status: JobStatus, reason: str, now: datetime) -> int | None:
         with driver_errors_translated():
             result = self._collection.update_one(
@@ -332,7 +354,7 @@ class JobStore:
 
     # --- the worker's side
 
-    def claim_states(self, job_ids: Sequence[str]) -> dict[str, ClaimState]:
+    def claim_states(self, job_ids: Sequence[str]) -> dict[str, ClaimState | CorruptDocument]:
         """The jobs of `job_ids` as they are now; missing ids are gone."""
         with driver_errors_translated():
             documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, _CLAIM_PROJECTION))
@@ -439,6 +461,17 @@ class JobStore:
                 if self._collection.update_one(guard, change).matched_count:
                     return waiting
 
+    # --- lists (last: within the class, `list` means this method from here on)
+
+    def list(
+        self, filter_: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], skip: int, limit: int
+    ) -> tuple[list[Job], int]:
+        """One page of jobs and how many there are in all. `filter_` and `sort` name document fields."""
+        with driver_errors_translated():
+            total = self._collection.count_documents(dict(filter_))
+            documents = list(self._collection.find(dict(filter_)).sort(list(sort)).skip(skip).limit(limit))
+        return [job_from_document(document, self._sealer) for document in documents], total
+
 
 def _tick_job(document: Document) -> TickJob | CorruptDocument:
     try:
@@ -447,19 +480,22 @@ def _tick_job(document: Document) -> TickJob | CorruptDocument:
         return error
 
 
-def _claim_state(document: Document) -> ClaimState:
+def _claim_state(document: Document) -> ClaimState | CorruptDocument:
     get = document.get
-    return ClaimState(
-        job_id=document["_id"],
-        version=document["version"],
-        status=JobStatus(document["status"]),
-        status_reason=get("statusReason"),
-        paused_from=get("pausedFrom"),
-        paused_until=get("pausedUntil"),
-        schedule_since=document["scheduleSince"],
-        handled_through=document["handledThrough"],
-        max_runs=get("maxRuns"),
-        overlap_policy=OverlapPolicy(document["overlapPolicy"]),
-        active=get("active"),
-        waiting=get("waiting"),
-    )
+    try:
+        return ClaimState(
+            job_id=document["_id"],
+            version=document["version"],
+            status=JobStatus(document["status"]),
+            status_reason=get("statusReason"),
+            paused_from=get("pausedFrom"),
+            paused_until=get("pausedUntil"),
+            schedule_since=document["scheduleSince"],
+            handled_through=document["handledThrough"],
+            max_runs=get("maxRuns"),
+            overlap_policy=OverlapPolicy(document["overlapPolicy"]),
+            active=get("active"),
+            waiting=get("waiting"),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        return CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}")

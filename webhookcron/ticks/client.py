@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -28,16 +27,13 @@ def connect(url: str) -> Redis:
 
     The driver's own retries would keep a caller waiting for up to a minute, so they are cut to one.
     """
-    return cast(
-        Redis,
-        Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=SOCKET_TIMEOUT_SECONDS,
-            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-            retry=Retry(ExponentialBackoff(base=0.05, cap=0.2), retries=1),
-            health_check_interval=0,
-        ),
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=SOCKET_TIMEOUT_SECONDS,
+        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
+        retry=Retry(ExponentialBackoff(base=0.05, cap=0.2), retries=1),
+        health_check_interval=0,
     )
 
 

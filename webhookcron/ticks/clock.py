@@ -39,6 +39,7 @@ class PlatformClock:
         self._lock = threading.Lock()
         self._reading: datetime | None = None
         self._read_at = 0.0
+        self._refreshing = False
 
     def now(self) -> datetime:
         """Platform time, aware UTC.
@@ -48,23 +49,39 @@ class PlatformClock:
         """
         with self._lock:
             reading, age = self._reading, self._monotonic() - self._read_at
+            stale = age > READ_AGAIN_AFTER.total_seconds() and not self._refreshing
+            if stale:
+                self._refreshing = True
         if reading is None:
             return self.read()
-        if age > READ_AGAIN_AFTER.total_seconds():
-            # One caller re-reads; the others carry on meanwhile.
-            with self._lock:
-                self._reading, self._read_at = reading + timedelta(seconds=age), self._monotonic()
-            try:
-                return self.read()
-            except TickSourceUnavailable:
-                return reading + timedelta(seconds=age)
+        if stale:
+            # On a thread of its own: whoever asks for the time must not wait for a Redis that is away.
+            threading.Thread(target=self._refresh, name="clock", daemon=True).start()
         return reading + timedelta(seconds=age)
+
+    def _refresh(self) -> None:
+        try:
+            self.read()
+        except TickSourceUnavailable:
+            with self._lock:
+                # Carried on and asked again later.
+                self._reading, self._read_at = self._carried(), self._monotonic()
+        finally:
+            with self._lock:
+                self._refreshing = False
+
+    def _carried(self) -> datetime | None:
+        return (
+            None
+            if self._reading is None
+            else self._reading + timedelta(seconds=self._monotonic() - self._read_at)
+        )
 
     def read(self) -> datetime:
         """Ask Redis. Raises TickSourceUnavailable when it is away."""
         before = self._monotonic()
         with driver_errors_translated():
-            seconds, microseconds = self._redis.time()  # type: ignore[misc]
+            seconds, microseconds = self._redis.time()
         moment = EPOCH + timedelta(seconds=int(seconds), microseconds=int(microseconds))
         # The reply is half a round trip old.
         return self.observe(moment + timedelta(seconds=(self._monotonic() - before) / 2))

@@ -17,7 +17,6 @@ import structlog
 from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.jobs import JobStatus, TickJob
 from webhookcron.storage.jobs import JobStore
-from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.scheduler import mirror_entry
 from webhookcron.ticks.source import MirrorEntry, TickSource
 
@@ -55,15 +54,13 @@ class Compared:
 class FullComparison:
     """Compares all active jobs with the mirror; after it the mirror is complete, and marked so."""
 
-    def __init__(self, *, jobs: JobStore, source: TickSource, clock: PlatformClock) -> None:
+    def __init__(self, *, jobs: JobStore, source: TickSource) -> None:
         self._jobs = jobs
         self._source = source
-        self._clock = clock
 
     def run(self, stop: threading.Event) -> Compared:
         """Raises StoreUnavailable or TickSourceUnavailable; ends early, unmarked, when `stop` is set."""
         compared = Compared()
-        had_marker = self._source.generation() is not None
         suspects: list[str] = []
         for batch in self._jobs.active_jobs(BATCH):
             if stop.is_set():
@@ -72,8 +69,7 @@ class FullComparison:
             del suspects[MOST_SUSPECTS:]
         if suspects and not stop.wait(SECOND_LOOK_AFTER.total_seconds()):
             self._look_again(suspects, compared)
-        if had_marker:
-            self._remove_strangers(compared, stop)
+        self._remove_strangers(compared, stop)
         if not stop.is_set():
             self._source.set_generation(self._source.generation() or secrets.token_hex(8))
         return compared

@@ -23,6 +23,8 @@ SWEEP_EVERY = timedelta(milliseconds=500)
 TURN = timedelta(seconds=3)
 """The turn lapses when its holder does not come back: then another instance sweeps."""
 
+COMPARISON_TURN = timedelta(seconds=30)
+
 SHORTEST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 2.0
 
@@ -76,7 +78,7 @@ class Reconciler:
 
     def sweep_once(self) -> bool:
         """One sweep, if it is this instance's turn; whether there is more to do at once."""
-        if not self._source.hold_sweep(self._token, TURN):
+        if not self._source.hold_turn("sweep", self._token, TURN):
             return False
         return self._sweep.run(self._clock.now()).more
 
@@ -97,9 +99,12 @@ class Reconciler:
             self._compare_now.wait(0.2)
 
     def compare_once(self, stop: threading.Event) -> None:
-        """One full comparison, with a line in the log when it mended something."""
+        """One full comparison, with a line in the log when it mended something; none while another ticker is at it."""
+        if not self._source.hold_turn("compare", self._token, COMPARISON_TURN):
+            return
         started = self._monotonic()
         compared = self._comparison.run(stop)
+        self._source.end_turn("compare", self._token)
         for job in compared.completed:
             version = self._jobs.complete(job, "schedule over", now=self._clock.now())
             if version is not None:

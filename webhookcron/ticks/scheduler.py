@@ -99,7 +99,9 @@ class Scheduler:
         self._source.advance(moves)
         return fired
 
-    def _fire_plain(self, due: Sequence[tuple[DueFire, TickJob]], now: datetime, moves: list[Advance]) -> Fired:
+    def _fire_plain(
+        self, due: Sequence[tuple[DueFire, TickJob]], now: datetime, moves: list[Advance]
+    ) -> Fired:
         planned: list[tuple[DueFire, TickJob, FirePlan, list[Execution]]] = []
         records: list[Execution] = []
         runs: list[Execution] = []
@@ -133,7 +135,9 @@ class Scheduler:
             fresh = self._jobs.tick_jobs([job.id]).get(job.id)
             if not isinstance(fresh, TickJob) or fresh.version != fire.version:
                 return Fired()  # Gone or changed meanwhile: whoever did that mirrors it.
-            pending = first_pending(fresh.schedule, fresh.handled_through, fresh.scheduled_runs, fresh.max_runs)
+            pending = first_pending(
+                fresh.schedule, fresh.handled_through, fresh.scheduled_runs, fresh.max_runs
+            )
             if pending is None:
                 self._complete(fresh, now)
                 return Fired()
@@ -227,7 +231,11 @@ class Scheduler:
             log.warning("tick.push_failed", executions=len(ids))
 
     def _complete(self, job: TickJob, now: datetime) -> None:
-        reason = "all runs made" if job.max_runs is not None and job.scheduled_runs >= job.max_runs else "schedule over"
+        reason = (
+            "all runs made"
+            if job.max_runs is not None and job.scheduled_runs >= job.max_runs
+            else "schedule over"
+        )
         version = self._jobs.complete(job, reason, now=now)
         if version is None:
             return

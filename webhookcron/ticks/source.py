@@ -7,18 +7,18 @@ Keys (all with the hash tag of their shard, so that one shard lives on one node 
     wc:{0}:lock:ID:MS   string       owner token of the ticker that has this fire; expires after 5 s
     wc:{0}:gone:ID      string       version of a removed job (tombstone); expires after an hour
     wc:{0}:generation   string       written by a completed rebuild; gone after a flush
-    wc:{0}:sweeper      string       the ticker whose reconciler is at work
+    wc:{0}:turn:NAME    string       the ticker whose turn it is to sweep, or to compare
 
-Everything here can be rebuilt from MongoDB. It holds no secret and no definition: what a job wants is read from MongoDB.
+Everything here can be rebuilt from MongoDB. It holds no secret and no definition: those are read from MongoDB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis import Redis
 from redis.commands.core import Script
@@ -98,7 +98,7 @@ class TickSource:
         base = f"{key_prefix}:{SHARD}:"
         self._due, self._jobs = base + "due", base + "jobs"
         self._generation = base + "generation"
-        self._locks, self._tombstones, self._sweeper = base + "lock:", base + "gone:", base + "sweeper"
+        self._locks, self._tombstones, self._turns = base + "lock:", base + "gone:", base + "turn:"
         self._tick = _script(redis, "tick")
         self._put = _script(redis, "put")
         self._remove = _script(redis, "remove")
@@ -193,44 +193,56 @@ class TickSource:
 
     def job_ids(self) -> Iterator[list[str]]:
         """All mirrored job ids, in slices; an id may come twice, and one that comes or goes meanwhile may lack."""
-        for scan, key in ((self._redis.hscan, self._jobs), (self._redis.zscan, self._due)):
-            cursor = 0
-            while True:
-                with driver_errors_translated():
-                    cursor, slice_ = scan(key, cursor, count=1000)  # type: ignore[operator]
-                ids = list(slice_) if isinstance(slice_, dict) else [member for member, _score in slice_]
-                if ids:
-                    yield ids
-                if int(cursor) == 0:
-                    break
+        yield from self._scan(lambda cursor: self._redis.hscan(self._jobs, cursor, count=1000))
+        yield from self._scan(lambda cursor: self._redis.zscan(self._due, cursor, count=1000))
+
+    @staticmethod
+    def _scan(look: Callable[[int], Any]) -> Iterator[list[str]]:
+        cursor = 0
+        while True:
+            with driver_errors_translated():
+                cursor, slice_ = look(cursor)
+            # A hash comes as a dictionary, a sorted set as pairs of member and score.
+            if ids := [member if isinstance(member, str) else member[0] for member in slice_]:
+                yield ids
+            if not cursor:
+                return
 
     def generation(self) -> str | None:
         """The marker of the last completed rebuild; None when there is none."""
         with driver_errors_translated():
-            return self._redis.get(self._generation)  # type: ignore[return-value]
+            marker: Any = self._redis.get(self._generation)
+        return marker
 
     def set_generation(self, generation: str) -> None:
         """Mark the mirror as complete."""
         with driver_errors_translated():
             self._redis.set(self._generation, generation)
 
-    def hold_sweep(self, token: str, expiry: timedelta) -> bool:
-        """Take or keep the reconciler's turn for `expiry`; False while another ticker has it."""
+    def hold_turn(self, name: str, token: str, expiry: timedelta) -> bool:
+        """Take or keep a turn (`sweep`, `compare`) for `expiry`; False while another ticker has it."""
         with driver_errors_translated():
-            return bool(self._hold(keys=[self._sweeper], args=[token, int(expiry.total_seconds() * 1000)]))
+            return bool(
+                self._hold(keys=[self._turns + name], args=[token, int(expiry.total_seconds() * 1000)])
+            )
+
+    def end_turn(self, name: str, token: str) -> None:
+        """Give a turn back before it lapses; no more than a wish, as the turn may have passed on already."""
+        with driver_errors_translated():
+            self._hold(keys=[self._turns + name], args=[token, 1])
 
     # --- figures
 
     def size(self) -> int:
         """How many jobs are mirrored."""
         with driver_errors_translated():
-            return int(self._redis.zcard(self._due))  # type: ignore[arg-type]
+            return int(self._redis.zcard(self._due))
 
     def oldest_act_at(self) -> datetime | None:
         """The earliest moment at which a mirrored job is to act; None when nothing is mirrored."""
         with driver_errors_translated():
-            first = self._redis.zrange(self._due, 0, 0, withscores=True)
-        return from_ms(int(first[0][1])) if first else None  # type: ignore[index]
+            first: Any = self._redis.zrange(self._due, 0, 0, withscores=True)
+        return from_ms(int(first[0][1])) if first else None
 
 
 def _script(redis: Redis, name: str) -> Script:

@@ -168,15 +168,23 @@ class Sweep:
                 "status": ExecutionStatus.FAILED.value,
                 "reason": Reason.LOST.value,
                 "completedAt": now,
-                "error": {"kind": FailureKind.LOST.value, "message": "Three workers were lost while they held it."},
+                "error": {
+                    "kind": FailureKind.LOST.value,
+                    "message": "Three workers were lost while they held it.",
+                },
                 "counted": False,
+                "countToken": execution.id,
                 "checkAt": now,
                 "expireAt": now + self._retention,
             }
         return (
             GuardedUpdate(
                 execution.id,
-                {"status": ExecutionStatus.RUNNING.value, "claim": execution.claim, "checkAt": execution.check_at},
+                {
+                    "status": ExecutionStatus.RUNNING.value,
+                    "claim": execution.claim,
+                    "checkAt": execution.check_at,
+                },
                 {"$set": set_, "$unset": {"claim": ""}, "$push": {"attempts": attempt_document(attempt)}},
             ),
             again,

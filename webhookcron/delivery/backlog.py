@@ -1,0 +1,76 @@
+"""Execution ids that wait for room, a queue per host, the hosts taking turns."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+MOST_PER_HOST = 10_000
+"""Ids kept per host; more are dropped here and come again by the sweep, since they stay queued in MongoDB."""
+
+MOST_IN_ALL = 50_000
+
+
+class Backlog:
+    """Not thread-safe: its owner locks. An id that waits already is not taken twice."""
+
+    def __init__(self, *, most_per_host: int = MOST_PER_HOST, most_in_all: int = MOST_IN_ALL) -> None:
+        self._most_per_host = most_per_host
+        self._most_in_all = most_in_all
+        self._queues: dict[str, deque[str]] = {}
+        self._turns: deque[str] = deque()
+        self._known: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, ids: Iterable[str], host_of: Callable[[str], str]) -> int:
+        """Line ids up by their hosts; how many were dropped because there was no room."""
+        dropped = 0
+        for execution_id in ids:
+            if execution_id in self._known:
+                continue
+            host = host_of(execution_id)
+            queue = self._queues.get(host)
+            if queue is None:
+                queue = self._queues[host] = deque()
+                self._turns.append(host)
+            if len(queue) >= self._most_per_host or len(self._known) >= self._most_in_all:
+                dropped += 1
+                continue
+            queue.append(execution_id)
+            self._known.add(execution_id)
+        return dropped
+
+    def take(self, limit: int, room_of: Callable[[str], int]) -> list[str]:
+        """Up to `limit` ids, from each host in turn, no more of a host than `room_of` it says."""
+        taken: list[str] = []
+        rooms: dict[str, int] = {}
+        passed = 0
+        while self._turns and passed < len(self._turns) and len(taken) < limit:
+            host = self._turns[0]
+            queue = self._queues[host]
+            room = rooms.get(host)
+            if room is None:
+                room = rooms[host] = room_of(host)
+            share = min(room, limit - len(taken), len(queue), _SHARE)
+            for _ in range(share):
+                execution_id = queue.popleft()
+                self._known.discard(execution_id)
+                taken.append(execution_id)
+            rooms[host] = room - share
+            passed = 0 if share else passed + 1
+            if queue:
+                self._turns.rotate(-1)
+            else:
+                self._turns.popleft()
+                del self._queues[host]
+        return taken
+
+    def take_all(self) -> list[str]:
+        """Everything that waits."""
+        return self.take(len(self._known), lambda _host: len(self._known) + 1)
+
+
+_SHARE = 16
+"""Ids taken of one host before the next one has its turn."""

@@ -1,0 +1,99 @@
+"""Celery as the distributed engine: its application, and pushing execution ids in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from webhookcron.core.errors import BrokerUnavailable
+
+DELIVER_TASK = "webhookcron.deliver"
+
+CHUNK = 100
+"""Ids per message: a message costs what 50 ids cost, and one message is one acknowledgement."""
+
+SOCKET_TIMEOUT_SECONDS = 1.0
+
+
+def celery_app(broker_url: str, *, key_prefix: str) -> Celery:
+    """The Celery application of tickers, API and workers. It connects when first used.
+
+    Messages are JSON and carry ids only; results are not kept. A message is acknowledged when it is taken: what was
+    taken and not done is found by its lease or its `checkAt`, whatever the broker remembers.
+    """
+    app = Celery("webhookcron", broker=broker_url)
+    queue = f"{key_prefix}.deliver"
+    app.conf.update(
+        task_default_queue=queue,
+        task_default_exchange=queue,
+        task_default_routing_key=queue,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=False,
+        task_publish_retry=False,
+        task_create_missing_queues=True,
+        worker_prefetch_multiplier=4,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_timeout=SOCKET_TIMEOUT_SECONDS,
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport_options(broker_url),
+    )
+    return app
+
+
+def _transport_options(broker_url: str) -> dict[str, Any]:
+    if not broker_url.startswith(("redis", "sentinel", "unix", "valkey")):
+        return {}
+    return {
+        # A silent broker is given up, not waited for; the consumer's blocking read polls within this.
+        "socket_timeout": 5.0,
+        "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
+        "socket_keepalive": True,
+        "retry_on_timeout": False,
+        "health_check_interval": 10,
+        # For a publisher that finds no connection: one quick second try.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "interval_max": 0.1,
+    }
+
+
+class Publisher:
+    """Pushes execution ids to the workers. Safe to share among threads."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        connection = app.connection_for_write()
+        self._errors: tuple[type[Exception], ...] = (
+            KombuError,
+            OSError,
+            *connection.connection_errors,
+            *connection.channel_errors,
+        )
+
+    def enqueue(self, ids: Sequence[str]) -> None:
+        """Push ids in messages of at most `CHUNK`. Raises BrokerUnavailable; some may have been pushed by then."""
+        try:
+            with self._app.producer_or_acquire() as producer:
+                for start in range(0, len(ids), CHUNK):
+                    self._app.send_task(
+                        DELIVER_TASK,
+                        args=[list(ids[start : start + CHUNK])],
+                        producer=producer,
+                        retry=False,
+                        ignore_result=True,
+                    )
+        except self._errors as error:
+            raise BrokerUnavailable(f"the broker took no message: {type(error).__name__}") from error

@@ -1,0 +1,193 @@
+"""The delivery engine of a worker process: ids in, calls out, as many at once as there is room for.
+
+One thread claims, one (the transport's) talks to the targets, one records. A task only hands ids over.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
+from webhookcron.core.executions import job_id_of
+from webhookcron.core.request_spec import FireContext
+from webhookcron.delivery.backlog import Backlog
+from webhookcron.delivery.caller import WebhookCall, WebhookCaller
+from webhookcron.delivery.claimer import Claim, Claimer
+from webhookcron.delivery.in_flight import InFlight
+from webhookcron.delivery.recorder import Recorder
+from webhookcron.delivery.results import CallResult
+from webhookcron.delivery.transport import Transport
+from webhookcron.delivery.transport_types import HttpRequest, HttpResult
+
+log = structlog.get_logger(__name__)
+
+LARGEST_CLAIM = 100
+"""Executions claimed at once: the first are on their way before the next are looked at."""
+
+LOOK_AGAIN_SECONDS = 0.25
+"""How often a full worker looks whether calls have become slow and made room."""
+
+MOST_UNRECORDED = 5_000
+"""Results that wait to be written; beyond it nothing is claimed, so that an outage of MongoDB bounds memory."""
+
+SHORTEST_BACKOFF_SECONDS = 0.1
+LONGEST_BACKOFF_SECONDS = 2.0
+
+
+class Engine:
+    """`start`, then `offer` from any thread, then `stop`."""
+
+    def __init__(
+        self,
+        *,
+        claimer: Claimer,
+        caller: WebhookCaller,
+        transport: Transport,
+        recorder: Recorder,
+        enqueue: Callable[[Sequence[str]], None],
+        now: Callable[[], datetime],
+        most_in_flight: int,
+        most_per_host: int,
+        stopping: threading.Event,
+    ) -> None:
+        self._claimer = claimer
+        self._caller = caller
+        self._transport = transport
+        self._recorder = recorder
+        self._enqueue = enqueue
+        self._now = now
+        self._stopping = stopping
+        self._changed = threading.Condition()
+        self._backlog = Backlog()
+        self._in_flight = InFlight(most_in_flight, most_per_host)
+        self._unrecorded = 0
+        self._thread = threading.Thread(target=self._run, name="claimer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._recorder.start()
+        self._thread.start()
+
+    def offer(self, ids: Sequence[str]) -> None:
+        """Take execution ids. Those there is no room to remember stay queued in MongoDB and come again."""
+        with self._changed:
+            dropped = self._backlog.add(ids, self._host_of)
+            self._changed.notify()
+        if dropped:
+            log.warning("engine.backlog_full", executions=dropped)
+
+    def recorded(self, count: int) -> None:
+        """So many results are written."""
+        with self._changed:
+            self._unrecorded -= count
+            self._changed.notify()
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """(calls under way, ids that wait for room, results that wait to be written)."""
+        with self._changed:
+            return len(self._in_flight), len(self._backlog), self._unrecorded
+
+    def stop(self, drain: timedelta) -> None:
+        """Take nothing more, let calls under way end for up to `drain`, put the rest back to queued."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify()
+        self._thread.join(LONGEST_BACKOFF_SECONDS + 3)
+        with self._changed:
+            left = self._backlog.take_all()
+        if left:
+            # They are queued in MongoDB anyway; pushed, they need not wait for the sweep.
+            try:
+                self._enqueue(left)
+            except BrokerUnavailable:
+                log.warning("engine.push_failed", executions=len(left))
+        self._transport.close(drain.total_seconds())
+        if not self._recorder.close(timedelta(seconds=5)):
+            log.error("engine.results_not_written", executions=self.load[2])
+
+    def _host_of(self, execution_id: str) -> str:
+        return self._claimer.prepared.host_of(job_id_of(execution_id))
+
+    def _run(self) -> None:
+        backoff = SHORTEST_BACKOFF_SECONDS
+        while True:
+            ids = self._next_ids()
+            if ids is None:
+                return
+            try:
+                self._deliver(ids)
+            except StoreUnavailable as error:
+                log.warning("engine.unavailable", reason=str(error), seconds=backoff)
+                self.offer(ids)
+                self._stopping.wait(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+                continue
+            except Exception:
+                # A batch that cannot be handled must not end the worker; its executions come again by the sweep.
+                log.exception("engine.batch_failed", executions=len(ids))
+            backoff = SHORTEST_BACKOFF_SECONDS
+
+    def _next_ids(self) -> list[str] | None:
+        """The ids to claim next, as soon as there are some and there is room; None to stop."""
+        with self._changed:
+            while not self._stopping.is_set():
+                room = self._in_flight.room(time.monotonic()) if self._unrecorded < MOST_UNRECORDED else 0
+                if room and len(self._backlog):
+                    ids = self._backlog.take(min(room, LARGEST_CLAIM), self._in_flight.room_of)
+                    if ids:
+                        return ids
+                self._changed.wait(LOOK_AGAIN_SECONDS if len(self._backlog) else None)
+        return None
+
+    def _deliver(self, ids: Sequence[str]) -> None:
+        claimed = self._claimer.claim(ids)
+        failed: list[CallResult] = []
+        calls: list[WebhookCall] = []
+        started_at = self._now()
+        with self._changed:
+            self._unrecorded += len(claimed.calls) + len(claimed.ended)
+            clock = time.monotonic()
+            for claim in claimed.calls:
+                template = claim.prepared.template
+                if template is None:
+                    result = HttpResult(failure=claim.prepared.failure)
+                    failed.append(CallResult(claim, None, result, started_at, started_at))
+                    continue
+                call_id = secrets.token_hex(8)
+                self._in_flight.start(call_id, claim.execution.host, clock)
+                calls.append(
+                    WebhookCall(template, _context(claim), self._on_done(claim, call_id, started_at))
+                )
+        self._caller.call_many(calls)
+        if claimed.ended or failed:
+            self._recorder.put([*claimed.ended, *failed])
+
+    def _on_done(
+        self, claim: Claim, call_id: str, started_at: datetime
+    ) -> Callable[[HttpRequest | None, HttpResult], None]:
+        def on_done(request: HttpRequest | None, result: HttpResult) -> None:
+            with self._changed:
+                self._in_flight.end(call_id)
+                self._changed.notify()
+            self._recorder.put([CallResult(claim, request, result, started_at, self._now())])
+
+        return on_done
+
+
+def _context(claim: Claim) -> FireContext:
+    execution = claim.execution
+    return FireContext(
+        job_id=execution.job_id,
+        job_name=execution.job_name,
+        execution_id=execution.id,
+        scheduled_at=execution.scheduled_at,
+        attempt=execution.attempt_count + 1,
+        trigger=execution.trigger.value,
+    )

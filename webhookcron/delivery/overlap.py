@@ -1,0 +1,83 @@
+"""The overlap policies skip and queue: one execution of a job under way, at most one that waits for it.
+
+The slots are in the job document and hold execution ids. They are taken at claim and released when the execution is
+final; a slot whose execution ended without releasing it (its worker died) is taken over by whoever finds it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from webhookcron.core.executions import WAITING_RECHECK, Execution, ExecutionStatus, Reason
+from webhookcron.core.jobs import OverlapPolicy
+from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
+from webhookcron.storage.jobs import ClaimState, JobStore
+
+
+class OverlapSlots:
+    """Raises StoreUnavailable like the stores beneath it; each step may be repeated."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        executions: ExecutionStore,
+        enqueue: Callable[[Sequence[str]], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._jobs = jobs
+        self._executions = executions
+        self._enqueue = enqueue
+        self._now = now
+
+    def enter(self, execution: Execution, token: str, state: ClaimState) -> bool | None:
+        """Whether the claimed execution may run now; None when it was put back to wait, False = it is to be skipped."""
+        if self._take(execution, state.active):
+            return True
+        if state.overlap_policy is OverlapPolicy.SKIP:
+            return False
+        if not self._wait(execution, state.waiting):
+            return False
+        # Queued first, looked at then: if the slot became free meanwhile, its release may have missed this one.
+        self._executions.apply([_put_back(execution, token, self._now())])
+        if self._jobs.take_slot(execution.job_id, execution.id):
+            self._enqueue([execution.id])
+        return None
+
+    def leave(self, execution_id: str, job_id: str) -> str | None:
+        """The execution under way is final: the id of the one that waited, which the caller pushes, or None."""
+        return self._jobs.release_slot(job_id, execution_id)
+
+    def _take(self, execution: Execution, active: str | None) -> bool:
+        if self._jobs.take_slot(execution.job_id, execution.id):
+            return True
+        return self._ended(active) and self._jobs.take_slot(execution.job_id, execution.id, instead_of=active)
+
+    def _wait(self, execution: Execution, waiting: str | None) -> bool:
+        if self._jobs.take_waiting_slot(execution.job_id, execution.id):
+            return True
+        return self._ended(waiting) and self._jobs.take_waiting_slot(
+            execution.job_id, execution.id, instead_of=waiting
+        )
+
+    def _ended(self, execution_id: str | None) -> bool:
+        if execution_id is None:
+            return False
+        status = self._executions.statuses([execution_id]).get(execution_id)
+        return status is None or status.final
+
+
+def _put_back(execution: Execution, token: str, now: datetime) -> GuardedUpdate:
+    return GuardedUpdate(
+        execution.id,
+        {"claim": token, "status": ExecutionStatus.RUNNING.value},
+        {
+            "$set": {
+                "status": ExecutionStatus.QUEUED.value,
+                "reason": Reason.WAITING.value,
+                "checkAt": now + WAITING_RECHECK,
+            },
+            "$unset": {"claim": ""},
+        },
+    )

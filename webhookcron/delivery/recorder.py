@@ -1,0 +1,180 @@
+"""Recording: outcomes are written in groups as they come, then counted, then followed by what depends on them."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
+from webhookcron.core.executions import COUNTED_STATUSES, Execution
+from webhookcron.delivery.claimer import EndedClaim
+from webhookcron.delivery.counting import OutcomeCounter
+from webhookcron.delivery.overlap import OverlapSlots
+from webhookcron.delivery.results import CallResult, Record, ended_record, record_of
+from webhookcron.storage.executions import ExecutionStore
+from webhookcron.storage.jobs import JobStore
+
+log = structlog.get_logger(__name__)
+
+LARGEST_GROUP = 250
+
+SHORTEST_BACKOFF_SECONDS = 0.1
+LONGEST_BACKOFF_SECONDS = 2.0
+
+
+class Recorder:
+    """A thread that writes what ended. A lone result is written at once; while it is, others gather.
+
+    `on_recorded` is told how many results have left the recorder.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        executions: ExecutionStore,
+        counter: OutcomeCounter,
+        slots: OverlapSlots,
+        enqueue: Callable[[Sequence[str]], None],
+        now: Callable[[], datetime],
+        retention: timedelta,
+        dice: random.Random,
+        on_recorded: Callable[[int], None],
+    ) -> None:
+        self._jobs = jobs
+        self._executions = executions
+        self._counter = counter
+        self._slots = slots
+        self._enqueue = enqueue
+        self._now = now
+        self._retention = retention
+        self._dice = dice
+        self._on_recorded = on_recorded
+        self._waiting: deque[CallResult | EndedClaim] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._give_up_at: datetime | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, results: Sequence[CallResult | EndedClaim]) -> None:
+        """Take what ended; any thread."""
+        with self._changed:
+            self._waiting.extend(results)
+            self._changed.notify()
+
+    def close(self, timeout: timedelta) -> bool:
+        """Write what is left, for at most `timeout`; False when something could not be written in time."""
+        with self._changed:
+            self._closing = True
+            self._give_up_at = self._now() + timeout
+            self._changed.notify()
+        self._thread.join(timeout.total_seconds() + 5)
+        return not self._waiting and not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closing:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
+            if not self._write(group):
+                return
+            self._on_recorded(len(group))
+
+    def _write(self, group: list[CallResult | EndedClaim]) -> bool:
+        """Write a group however long it takes, while the worker runs; False when it was given up."""
+        # The token is the same in every try, so that a try whose reply was lost is not counted twice.
+        token = secrets.token_hex(6)
+        records = self._records(group, token)
+        backoff = SHORTEST_BACKOFF_SECONDS
+        while True:
+            try:
+                self.record(records, token)
+                return True
+            except StoreUnavailable as error:
+                log.warning("record.unavailable", executions=len(group), reason=str(error), seconds=backoff)
+            except Exception:
+                # One group must not end the recorder: the leases of its executions run out and they are made again.
+                log.exception("record.failed", executions=len(group))
+                return True
+            with self._changed:
+                self._changed.wait(backoff)
+                if self._give_up_at is not None and self._now() >= self._give_up_at:
+                    self._waiting.extendleft(group)
+                    return False
+            backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+
+    def _records(self, group: Sequence[CallResult | EndedClaim], token: str) -> list[Record]:
+        now = self._now()
+        return [
+            ended_record(item, now=now, count_token=token, retention=self._retention)
+            if isinstance(item, EndedClaim)
+            # One end for the whole group, by which the sweep can find the group again.
+            else record_of(
+                replace(item, ended_at=now), count_token=token, retention=self._retention, dice=self._dice
+            )
+            for item in group
+        ]
+
+    def record(self, records: Sequence[Record], token: str) -> None:
+        """Write outcomes, count them, release slots, push what has to go on. Safe to repeat with the same token.
+
+        An execution whose lease was taken over is left alone: its guard does not hold any more.
+        """
+        matched = self._executions.apply([record.update for record in records])
+        finals = [record.final for record in records if record.final is not None]
+        counted = [execution for execution in finals if execution.status in COUNTED_STATUSES]
+        if matched < len(records) and counted:
+            counted = self._still_ours(counted, token)
+        if counted:
+            self._counter.count_group(counted, token)
+        self._after(records)
+
+    def _still_ours(self, finals: Sequence[Execution], token: str) -> list[Execution]:
+        ours = self._executions.with_outcome([execution.id for execution in finals], token)
+        return [execution for execution in finals if execution.id in ours]
+
+    def _after(self, records: Sequence[Record]) -> None:
+        push = [record.update.execution_id for record in records if record.push]
+        for record in records:
+            if record.holds_slot and record.final is not None:
+                waiting = self._slots.leave(record.final.id, record.final.job_id)
+                if waiting is not None:
+                    push.append(waiting)
+        if push:
+            try:
+                self._enqueue(push)
+            except BrokerUnavailable:
+                log.warning("record.push_failed", executions=len(push))
+        self._disable(records)
+
+    def _disable(self, records: Sequence[Record]) -> None:
+        now = self._now()
+        suspects: set[str] = set()
+        for record in records:
+            if record.final is None:
+                continue
+            if record.may_disable:
+                suspects.add(record.final.job_id)
+            reason = record.disables_job
+            if reason is not None and self._jobs.disable_any_version(record.final.job_id, reason, now=now):
+                log.warning("job.disabled", job_id=record.final.job_id, reason=reason)
+        if not suspects:
+            return
+        for job_id, version, failures in self._jobs.failing(sorted(suspects)):
+            reason = f"{failures} executions in a row failed"
+            if self._jobs.disable(job_id, version, reason, now=now) is not None:
+                log.warning("job.disabled", job_id=job_id, reason=reason)

@@ -1,0 +1,227 @@
+"""From the result of a call to what is recorded of it: pure, with `now` and dice passed in."""
+
+from __future__ import annotations
+
+import base64
+import random
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from webhookcron.core.executions import (
+    Attempt,
+    AttemptError,
+    Execution,
+    ExecutionStatus,
+    from_ms,
+    recheck_after,
+    to_ms,
+)
+from webhookcron.core.headers import redacted
+from webhookcron.core.outcomes import FailureKind, Outcome
+from webhookcron.core.retries import RetryPolicy, next_attempt_at, parse_retry_after
+from webhookcron.delivery.claimer import Claim, EndedClaim
+from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
+from webhookcron.storage.execution_documents import attempt_document
+from webhookcron.storage.executions import GuardedUpdate
+
+COUNT_GRACE = timedelta(seconds=15)
+"""An outcome that its job's counters do not hold after so long is counted by the sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """A call that has ended."""
+
+    claim: Claim
+    request: HttpRequest | None
+    """As it was sent; None when none could be."""
+    result: HttpResult
+    started_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What to write for one claimed execution, and what it means."""
+
+    update: GuardedUpdate
+    final: Execution | None
+    """The execution as it ends, when it does."""
+    push: bool = False
+    """Whether it has to be pushed again at once."""
+    disables_job: str | None = None
+    """Why its job has to be disabled; None mostly."""
+    holds_slot: bool = False
+    may_disable: bool = False
+    """Whether this failure may be the one too many in a row."""
+
+
+def record_of(call: CallResult, *, count_token: str, retention: timedelta, dice: random.Random) -> Record:
+    """What becomes of an execution after an attempt."""
+    claim, execution = call.claim, call.claim.execution
+    outcome = _outcome(call)
+    if outcome.failure is not None and outcome.failure.kind is FailureKind.CANCELLED:
+        return _put_back(call)
+    attempt = _attempt(call, outcome)
+    retry_at = _retry_at(call, outcome, dice)
+    set_: dict[str, Any] = {
+        "attemptCount": attempt.number,
+        "durationMs": attempt.duration_ms,
+        "responseStatus": attempt.response_status,
+    }
+    unset = {"claim": ""}
+    if execution.started_at is None:
+        set_["startedAt"] = call.started_at
+    if attempt.error is not None:
+        set_["error"] = {"kind": attempt.error.kind, "message": attempt.error.message}
+    elif execution.error is not None:
+        unset["error"] = ""
+    final: Execution | None = None
+    if retry_at is not None:
+        set_ |= {"status": ExecutionStatus.RETRYING.value, "nextAttemptAt": retry_at, "checkAt": retry_at}
+    else:
+        status = ExecutionStatus(outcome.status.value)
+        set_ |= _final_fields(status, call.ended_at, count_token, _retention(claim, retention))
+        final = replace(
+            execution,
+            status=status,
+            started_at=execution.started_at or call.started_at,
+            completed_at=call.ended_at,
+            duration_ms=attempt.duration_ms,
+        )
+    if set_["responseStatus"] is None:
+        del set_["responseStatus"]
+    change: dict[str, dict[str, Any]] = {
+        "$set": set_,
+        "$unset": unset,
+        "$push": {"attempts": attempt_document(attempt)},
+    }
+    return Record(
+        update=GuardedUpdate(execution.id, _guard(claim.token), change),
+        final=final,
+        disables_job=outcome.failure.message if outcome.disables_job and outcome.failure else None,
+        holds_slot=claim.holds_slot,
+        may_disable=final is not None and outcome.failure is not None and _has_failure_bound(claim),
+    )
+
+
+def ended_record(ended: EndedClaim, *, now: datetime, count_token: str, retention: timedelta) -> Record:
+    """What becomes of a claimed execution that is not run."""
+    if ended.retention_days is not None:
+        retention = timedelta(days=ended.retention_days)
+    status, reason = ended.ending
+    # Skipped and cancelled executions are in no counter, so nothing is left to do about them.
+    change: dict[str, dict[str, Any]] = {
+        "$set": {
+            "status": status.value,
+            "reason": reason.value,
+            "completedAt": now,
+            "expireAt": now + retention,
+        },
+        "$unset": {"claim": "", "checkAt": ""},
+    }
+    final = replace(ended.execution, status=status, completed_at=now)
+    return Record(GuardedUpdate(ended.execution.id, _guard(ended.token), change), final)
+
+
+def _guard(token: str) -> dict[str, str]:
+    return {"status": ExecutionStatus.RUNNING.value, "claim": token}
+
+
+def _final_fields(
+    status: ExecutionStatus, completed_at: datetime, count_token: str, retention: timedelta
+) -> dict[str, Any]:
+    return {
+        "status": status.value,
+        "completedAt": completed_at,
+        "expireAt": completed_at + retention,
+        "counted": False,
+        "countToken": count_token,
+        # One moment for the whole group, whole milliseconds as MongoDB keeps them: the group is found by it.
+        "checkAt": from_ms(to_ms(completed_at)) + COUNT_GRACE,
+    }
+
+
+def _has_failure_bound(claim: Claim) -> bool:
+    job = claim.prepared.job
+    return job is not None and job.policies.disable_after_failures > 0
+
+
+def _retention(claim: Claim, default: timedelta) -> timedelta:
+    job = claim.prepared.job
+    days = None if job is None else job.policies.retention_days
+    return default if days is None else timedelta(days=days)
+
+
+def _outcome(call: CallResult) -> Outcome:
+    template = call.claim.prepared.template
+    if call.result.failure is not None or template is None:
+        assert call.result.failure is not None
+        return Outcome.of_failure(call.result.failure)
+    return template.success.judge(call.result)
+
+
+def _retry_at(call: CallResult, outcome: Outcome, dice: random.Random) -> datetime | None:
+    job = call.claim.prepared.job
+    policy = RetryPolicy() if job is None else job.policies.retry
+    retry_after = parse_retry_after(call.result.header("Retry-After"), call.ended_at)
+    # Lost attempts cost no retry: whether they reached the target is not known.
+    number = call.claim.execution.attempt_count + 1 - call.claim.execution.lost_count
+    return next_attempt_at(policy, number, outcome, call.ended_at, retry_after, dice)
+
+
+def _attempt(call: CallResult, outcome: Outcome) -> Attempt:
+    request, result = call.request, call.result
+    body, is_base64 = _body_text(result.body)
+    failure = outcome.failure
+    return Attempt(
+        number=call.claim.execution.attempt_count + 1,
+        started_at=call.started_at,
+        duration_ms=round(result.phases.total),
+        phases=_phases(result.phases),
+        request_method=None if request is None else request.method,
+        request_url=None if request is None else request.url,
+        request_headers=() if request is None else redacted(request.headers, request.confidential),
+        response_status=result.status,
+        response_headers=result.headers,
+        response_body=body if result.status is not None else None,
+        response_body_base64=is_base64,
+        truncated=result.truncated,
+        error=None if failure is None else AttemptError(kind=failure.kind.value, message=failure.message),
+    )
+
+
+def _body_text(body: bytes) -> tuple[str, bool]:
+    """The body as text, or in base64 with True. A character that the size limit cut in two is dropped."""
+    try:
+        return body.decode(), False
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and error.start >= len(body) - 3:
+            return body[: error.start].decode(), False
+    return base64.b64encode(body).decode("ascii"), True
+
+
+def _phases(phases: Phases) -> dict[str, float]:
+    named = {
+        "nameLookupMs": phases.name_lookup,
+        "connectMs": phases.connect,
+        "tlsMs": phases.tls,
+        "firstByteMs": phases.first_byte,
+        "totalMs": phases.total,
+    }
+    return {name: round(value, 1) for name, value in named.items() if value is not None}
+
+
+def _put_back(call: CallResult) -> Record:
+    """The worker stopped before the call was over: queued again, and pushed to another one."""
+    change: dict[str, dict[str, Any]] = {
+        "$set": {
+            "status": ExecutionStatus.QUEUED.value,
+            "checkAt": call.ended_at + recheck_after(1),
+            "pushes": 1,
+        },
+        "$unset": {"claim": ""},
+    }
+    execution = call.claim.execution
+    return Record(GuardedUpdate(execution.id, _guard(call.claim.token), change), final=None, push=True)

@@ -1,0 +1,61 @@
+"""The worker process: a Celery worker whose one task hands ids to the engine and returns."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import worker_shutting_down
+
+from webhookcron.delivery.broker import DELIVER_TASK
+from webhookcron.delivery.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+TASK_THREADS = 4
+"""Tasks only hand over, so a few threads are plenty; the calls are made by the engine."""
+
+MOST_IDS_PER_MESSAGE = 10_000
+
+
+def register(app: Celery, engine: Engine) -> None:
+    """Make `engine` the receiver of what is pushed."""
+
+    def deliver(ids: Any = None, *_args: Any, **_kwargs: Any) -> None:
+        if not isinstance(ids, list) or len(ids) > MOST_IDS_PER_MESSAGE:
+            log.error("worker.message_refused", reason="not a list of execution ids")
+            return
+        usable = [execution_id for execution_id in ids if isinstance(execution_id, str) and execution_id]
+        if len(usable) < len(ids):
+            log.error("worker.ids_refused", count=len(ids) - len(usable), reason="not execution ids")
+        engine.offer(usable)
+
+    app.task(name=DELIVER_TASK, ignore_result=True)(deliver)
+
+
+def serve(app: Celery, engine: Engine, *, drain: timedelta) -> None:
+    """Deliver until SIGTERM or SIGINT; then drain the engine and put back what is left."""
+
+    def intake_ends(**_kwargs: Any) -> None:
+        log.info("worker.stopping", drain_seconds=drain.total_seconds())
+
+    worker_shutting_down.connect(intake_ends, weak=False)
+    engine.start()
+    worker = app.Worker(
+        pool="threads",
+        concurrency=TASK_THREADS,
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        optimization="fair",
+        quiet=True,
+    )
+    log.info("worker.started")
+    try:
+        worker.start()
+    finally:
+        engine.stop(drain)
+        log.info("worker.stopped")

@@ -1,0 +1,310 @@
+"""Putting the parts together from Settings: the platform that the API uses, the ticker and the worker as processes."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from socket import AF_UNSPEC, SOCK_STREAM, gaierror, getaddrinfo
+from typing import TypeVar
+
+import structlog
+from celery import Celery
+from kombu.utils.url import parse_url
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.uri_parser import parse_uri
+from redis import Redis
+
+from webhookcron import __version__
+from webhookcron.config import Settings
+from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
+from webhookcron.core.targets import TargetPolicy
+from webhookcron.delivery.broker import Publisher, celery_app
+from webhookcron.delivery.caller import WebhookCaller
+from webhookcron.delivery.claimer import Claimer
+from webhookcron.delivery.counting import OutcomeCounter
+from webhookcron.delivery.engine import Engine
+from webhookcron.delivery.in_flight import SLOW_FACTOR
+from webhookcron.delivery.oauth import OAuthTokens
+from webhookcron.delivery.overlap import OverlapSlots
+from webhookcron.delivery.recorder import Recorder
+from webhookcron.delivery.secrets import SecretBox
+from webhookcron.delivery.transport import Transport
+from webhookcron.delivery.worker import register, serve
+from webhookcron.storage import client as mongo
+from webhookcron.storage import indexes
+from webhookcron.storage.api_keys import ApiKeyStore
+from webhookcron.storage.client import Document
+from webhookcron.storage.executions import ExecutionStore
+from webhookcron.storage.jobs import JobStore
+from webhookcron.ticks import client as redis_client
+from webhookcron.ticks.clock import PlatformClock
+from webhookcron.ticks.comparison import FullComparison
+from webhookcron.ticks.reconciler import Reconciler
+from webhookcron.ticks.scheduler import Scheduler
+from webhookcron.ticks.source import TickSource
+from webhookcron.ticks.sweep import Sweep
+from webhookcron.ticks.ticker import Ticker
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+USER_AGENT = f"webhookcron/{__version__}"
+
+WAIT_SECONDS = 0.5
+"""Between two looks whether a store has come up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """The stores and services of one process, connected when first used."""
+
+    settings: Settings
+    mongo_client: MongoClient[Document]
+    database: Database[Document]
+    redis: Redis
+    celery: Celery
+    jobs: JobStore
+    executions: ExecutionStore
+    api_keys: ApiKeyStore
+    source: TickSource
+    clock: PlatformClock
+    scheduler: Scheduler
+    target_policy: TargetPolicy
+    enqueue: Callable[[Sequence[str]], None]
+    """Pushes execution ids to the workers; raises BrokerUnavailable."""
+
+    def transport(self) -> Transport:
+        """A new transport with its thread; one per process, made after any fork, closed by the caller."""
+        return Transport(policy=self.target_policy, user_agent=USER_AGENT)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.mongo_client.close()
+        self.redis.close()
+        self.celery.close()
+
+
+def connect(settings: Settings) -> Platform:
+    """The platform of `settings`. Nothing is connected yet, so nothing can be away yet."""
+    client = mongo.connect(settings.mongodb_uri)
+    database = mongo.database_of(client)
+    redis = redis_client.connect(settings.redis_url)
+    celery = celery_app(settings.celery_broker_url, key_prefix=settings.key_prefix)
+    jobs = JobStore(database, SecretBox(settings.secret_keys))
+    executions = ExecutionStore(database)
+    source = TickSource(redis, key_prefix=settings.key_prefix)
+    enqueue = Publisher(celery).enqueue
+    return Platform(
+        settings=settings,
+        mongo_client=client,
+        database=database,
+        redis=redis,
+        celery=celery,
+        jobs=jobs,
+        executions=executions,
+        api_keys=ApiKeyStore(database),
+        source=source,
+        clock=PlatformClock(redis, on_jump=_report_jump),
+        scheduler=Scheduler(
+            jobs=jobs,
+            executions=executions,
+            source=source,
+            enqueue=enqueue,
+            retention=timedelta(days=settings.retention_days),
+        ),
+        target_policy=target_policy(settings),
+        enqueue=enqueue,
+    )
+
+
+def target_policy(settings: Settings) -> TargetPolicy:
+    """What may be called, by the settings; the platform's own stores and API never."""
+    return TargetPolicy.of(
+        allowed_hosts=settings.allowed_target_hosts,
+        allowed_networks=settings.allowed_target_networks,
+        allowed_ports=settings.allowed_target_ports,
+        always_refused=sorted(_own_addresses(settings)),
+    )
+
+
+def run_ticker(settings: Settings) -> None:
+    """Tick and reconcile until SIGTERM or SIGINT. Waits for MongoDB and Redis as long as it takes."""
+    stop = _stop_on_signals()
+    platform = connect(settings)
+    with ExitStack() as stack:
+        stack.callback(platform.close)
+        if not _wait_for_stores(platform, stop):
+            return
+        reconciler = _reconciler(platform)
+        ticker = Ticker(
+            source=platform.source,
+            scheduler=platform.scheduler,
+            clock=platform.clock,
+            longest_sleep=timedelta(milliseconds=settings.tick_interval_ms),
+            rebuild_wanted=reconciler.rebuild,
+        )
+        reconciling = threading.Thread(target=reconciler.run, args=(stop,), name="reconciler", daemon=True)
+        reconciling.start()
+        log.info("ticker.started")
+        ticker.run(stop)
+        reconciling.join(timeout=10)
+        log.info("ticker.stopped")
+
+
+def _reconciler(platform: Platform) -> Reconciler:
+    sweep = Sweep(
+        jobs=platform.jobs,
+        executions=platform.executions,
+        source=platform.source,
+        enqueue=platform.enqueue,
+        count_final=OutcomeCounter(platform.jobs, platform.executions).recover,
+        retention=timedelta(days=platform.settings.retention_days),
+    )
+    return Reconciler(
+        jobs=platform.jobs,
+        source=platform.source,
+        clock=platform.clock,
+        sweep=sweep,
+        comparison=FullComparison(jobs=platform.jobs, source=platform.source),
+        compare_every=timedelta(seconds=platform.settings.sync_interval_seconds),
+    )
+
+
+def run_worker(settings: Settings) -> None:
+    """Deliver until SIGTERM or SIGINT. Waits for MongoDB and Redis as long as it takes."""
+    stop = _stop_on_signals()
+    platform = connect(settings)
+    with ExitStack() as stack:
+        stack.callback(platform.close)
+        if not _wait_for_stores(platform, stop):
+            return
+        engine = _engine(platform)
+        register(platform.celery, engine)
+        serve(platform.celery, engine, drain=timedelta(seconds=settings.drain_seconds))
+
+
+def _engine(platform: Platform) -> Engine:
+    settings, now = platform.settings, platform.clock.now
+    retention = timedelta(days=settings.retention_days)
+    slots = OverlapSlots(
+        jobs=platform.jobs, executions=platform.executions, enqueue=platform.enqueue, now=now
+    )
+    # The engine keeps to its own caps; the transport's are wider, so that no claimed call waits inside it.
+    transport = Transport(
+        policy=platform.target_policy,
+        max_connections=settings.worker_concurrency * SLOW_FACTOR,
+        max_per_host=settings.worker_concurrency * SLOW_FACTOR,
+        user_agent=USER_AGENT,
+    )
+    stopping = threading.Event()
+    engine: Engine
+    recorder = Recorder(
+        jobs=platform.jobs,
+        executions=platform.executions,
+        counter=OutcomeCounter(platform.jobs, platform.executions),
+        slots=slots,
+        enqueue=platform.enqueue,
+        now=now,
+        retention=retention,
+        dice=random.Random(),
+        on_recorded=lambda count: engine.recorded(count),
+    )
+    engine = Engine(
+        claimer=Claimer(
+            jobs=platform.jobs, executions=platform.executions, slots=slots, now=now, pause=stopping.wait
+        ),
+        caller=WebhookCaller(transport, OAuthTokens(transport), now=now),
+        transport=transport,
+        recorder=recorder,
+        enqueue=platform.enqueue,
+        now=now,
+        most_in_flight=settings.worker_concurrency,
+        most_per_host=settings.max_per_host,
+        stopping=stopping,
+    )
+    return engine
+
+
+def ensure_indexes(settings: Settings) -> list[str]:
+    """Create or replace the declared indexes; the names of those that were. Raises StoreUnavailable."""
+    client = mongo.connect(settings.mongodb_uri)
+    try:
+        return indexes.ensure_indexes(mongo.database_of(client))
+    finally:
+        client.close()
+
+
+def ensure_admin_key(settings: Settings, key: str) -> bool:
+    """Make `key` (`whk_…`, kept safe by the caller) a key of the admin user; False when it already was.
+
+    Raises StoreUnavailable.
+    """
+    client = mongo.connect(settings.mongodb_uri)
+    try:
+        # No decision rests on this moment, and this step must work without Redis.
+        return ApiKeyStore(mongo.database_of(client)).ensure_admin_key(key, now=datetime.now(UTC))
+    finally:
+        client.close()
+
+
+def _wait_for_stores(platform: Platform, stop: threading.Event) -> bool:
+    """Until MongoDB and Redis answer; False when the process is to stop before."""
+    for name, ready in (
+        ("MongoDB", lambda: indexes.ensure_indexes(platform.database)),
+        ("Redis", platform.clock.read),
+    ):
+        told = False
+        while not stop.is_set():
+            try:
+                ready()
+                break
+            except (StoreUnavailable, TickSourceUnavailable) as error:
+                if not told:
+                    log.warning("store.awaited", store=name, reason=str(error))
+                    told = True
+                stop.wait(WAIT_SECONDS)
+    return not stop.is_set()
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _report_jump(by: timedelta) -> None:
+    log.error(
+        "clock.jumped", seconds=round(by.total_seconds(), 3), reason="the time of Redis is not where it was"
+    )
+
+
+def _own_addresses(settings: Settings) -> set[tuple[str, int]]:
+    """(IP address, port) of MongoDB, Redis, the broker and the API, as far as they are known and resolve."""
+    nodes: set[tuple[str, int]] = {
+        (host, port or 27017) for host, port in parse_uri(settings.mongodb_uri)["nodelist"]
+    }
+    for url in (settings.redis_url, settings.celery_broker_url):
+        parts = parse_url(url) if url else {}
+        if parts.get("hostname"):
+            nodes.add((parts["hostname"], int(parts.get("port") or 6379)))
+    if settings.port:
+        nodes.add((settings.host, settings.port))
+    addresses: set[tuple[str, int]] = set()
+    for host, port in nodes:
+        if host.endswith(".sock") or host.startswith("/"):
+            continue
+        try:
+            found = getaddrinfo(host, port, AF_UNSPEC, SOCK_STREAM)
+        except gaierror:
+            log.warning("target.own_address_unknown", host=host)
+            continue
+        addresses |= {(str(address[0]).partition("%")[0], port) for *_, address in found}
+    return addresses
