@@ -16,20 +16,20 @@ from webhookcron import config_values as values
 from webhookcron.config_values import Network
 from webhookcron.core.errors import WebhookcronError
 
-Role = Literal["api", "ticker", "worker", "indexes", "admin-key"]
+Role = Literal["api", "ticker", "worker", "setup"]
 
 PREFIX = "WEBHOOKCRON_"
 
-_EVERY_ROLE: frozenset[Role] = frozenset({"api", "ticker", "worker", "indexes", "admin-key"})
-_ROLES_OF_THE_WAY: frozenset[Role] = frozenset({"api", "ticker", "worker"})
-_ROLES_WITH_SECRETS: frozenset[Role] = _ROLES_OF_THE_WAY | {"admin-key"}
+_RUNNING: frozenset[Role] = frozenset({"api", "ticker", "worker"})
+_EVERY_ROLE: frozenset[Role] = _RUNNING | {"setup"}
+"""`setup` prepares the database and needs nothing else."""
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
 """A secret file is some lines at most; more means that the variable names the wrong file."""
 
 
 class SettingsError(WebhookcronError):
-    """A setting is missing or wrong; the message is one line that names the variable and what would be right."""
+    """A setting is missing or wrong; the message is one line naming the variable and what would be right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +39,11 @@ class Settings:
     mongodb_uri: str = field(repr=False)
     """Connection string of MongoDB, database included."""
     redis_url: str = field(default="", repr=False)
-    """URL of the Redis that holds the tick source; empty only for the roles that never use Redis."""
+    """URL of the Redis that holds the tick source; empty only for `setup`, which never uses it."""
     celery_broker_url: str = field(default="", repr=False)
     """URL of Celery's broker; the Redis of `redis_url` unless set. Empty only when `redis_url` is."""
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
-    """The first encrypts secrets at rest, all decrypt; empty only for the role that stores none."""
+    """The first encrypts secrets at rest, all decrypt; empty only for `setup`, which stores none."""
     host: str = "127.0.0.1"
     """Where the API listens."""
     port: int = 8000
@@ -89,23 +89,21 @@ class Variable:
     """May hold a secret: `NAME_FILE` may name a file that holds the value instead."""
     required_by: frozenset[Role] = frozenset()
     empty_means_unset: bool = True
-    """An empty text counts as unset, as compose files produce it; False where that would widen a permission."""
+    """Empty counts as unset, as compose files produce it; False where that would widen a permission."""
 
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(
         name="MONGODB_URI", field="mongodb_uri", read=values.mongodb_uri, secret=True, required_by=_EVERY_ROLE
     ),
-    Variable(
-        name="REDIS_URL", field="redis_url", read=values.redis_url, secret=True, required_by=_ROLES_OF_THE_WAY
-    ),
+    Variable(name="REDIS_URL", field="redis_url", read=values.redis_url, secret=True, required_by=_RUNNING),
     Variable(name="CELERY_BROKER_URL", field="celery_broker_url", read=values.broker_url, secret=True),
     Variable(
         name=PREFIX + "SECRET_KEY",
         field="secret_keys",
         read=values.secret_keys,
         secret=True,
-        required_by=_ROLES_WITH_SECRETS,
+        required_by=_RUNNING,
     ),
     Variable(name=PREFIX + "HOST", field="host", read=values.host_to_bind, default="127.0.0.1"),
     Variable(name=PREFIX + "PORT", field="port", read=values.integer(0, 65535), default="8000"),
@@ -188,7 +186,7 @@ def load_settings(environ: Mapping[str, str], *, role: Role) -> Settings:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """A line for each variable with this project's prefix that nothing reads, with the name that may be meant."""
+    """A line for each variable with this project's prefix that nothing reads, and the name perhaps meant."""
     known = {variable.name for variable in VARIABLES}
     known |= {f"{variable.name}_FILE" for variable in VARIABLES if variable.secret}
     lines = []

