@@ -22,7 +22,6 @@ class FieldKind:
     low: int
     high: int
     names: dict[str, int] = field(default_factory=dict)
-    example: str = ""
 
 
 SECOND_FIELD = FieldKind("second", 0, 59)
@@ -34,7 +33,7 @@ MONTH_FIELD = FieldKind("month", 1, 12, {name: number for number, name in enumer
 WEEKDAY_FIELD = FieldKind("day of week", 0, 7, {name: number for number, name in enumerate(_WEEKDAYS)})
 
 _ITEM = re.compile(r"(?P<first>\*|[0-9]+|[A-Z]+)(?:-(?P<last>[0-9]+|[A-Z]+))?(?:/(?P<step>[0-9]+))?")
-_LAST_WEEKDAY_OF_KIND = re.compile(r"([0-7])L")
+_LAST_OF_WEEKDAY = re.compile(r"([0-9]+)L")
 _NTH_WEEKDAY = re.compile(r"([0-9]+|[A-Z]+)#([0-9]+)")
 
 
@@ -99,8 +98,8 @@ def parse_days_of_week(text: str) -> DaysOfWeek:
     every = last = 0
     nth = [0] * 6
     for item in text.split(","):
-        if match := _LAST_WEEKDAY_OF_KIND.fullmatch(item):
-            last |= 1 << int(match[1])
+        if match := _LAST_OF_WEEKDAY.fullmatch(item):
+            last |= 1 << _number(match[1], WEEKDAY_FIELD)
         elif match := _NTH_WEEKDAY.fullmatch(item):
             weekday = _number(match[1], WEEKDAY_FIELD)
             ordinal = int(match[2])
