@@ -57,7 +57,11 @@ def embedded_redis(directory: DataDirectory, environ: Mapping[str, str]) -> Embe
         spec=ChildSpec(
             name="redis",
             role="redis",
-            command=redis_server_command(binary, data_dir=data, socket=socket, port=port),
+            command=[
+                *redis_server_command(binary, data_dir=data, socket=socket, port=port),
+                # What it tells at its start is long, and of no use to those who never asked for a Redis.
+                *("--loglevel", "warning"),
+            ],
             environ=environ,
             ready_probe=answers,
             start_seconds=LOADING_SECONDS,

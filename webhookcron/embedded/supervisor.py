@@ -282,7 +282,7 @@ class Supervisor:
 
     def _mark_ready(self, child: _Child) -> None:
         child.ready.set()
-        if child.keeper is not None:
+        if child.spec.ready_line is not None or child.spec.ready_probe is not None:
             self.say(f"{child.spec.name} is ready")
 
     def _why(self, child: _Child, code: int) -> str:
