@@ -1,8 +1,9 @@
 """The instants at which a cron expression fires in a zone: Debian cron's rule for clock changes.
 
-cron(8), "Notes" in Debian: jobs with a fixed time that a clock change skips run right after it, and
-do not run twice when it repeats them; jobs with a wildcard in the minute or hour follow the new time
-at once. So each expression is a set of instants:
+cron(8) in Debian, "Daylight Saving Time and other time changes": jobs with a fixed time that a clock
+change skips run right after it, and do not run twice when it repeats them; jobs with a wildcard in
+the minute or hour follow the new time at once. (Debian's cron does so for changes below three hours;
+here it holds for all.) So each expression is a set of instants:
 
 - fixed time: `first_instant` of every matching wall time (several in one gap are one instant);
 - wildcard: every instant whose wall time matches.
