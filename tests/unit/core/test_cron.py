@@ -277,6 +277,7 @@ def refusal_of(text: str) -> str | None:
     return None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused_with_a_short_message(text: str) -> None:
     message = refusal_of(text)
@@ -284,6 +285,7 @@ def test_any_text_is_read_or_refused_with_a_short_message(text: str) -> None:
     assert message is None or (message.isprintable() and len(message) <= 300)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text("0123456789*,-/?#LWMONJAN", min_size=1, max_size=6), min_size=5, max_size=6).map(
         " ".join

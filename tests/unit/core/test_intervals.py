@@ -84,13 +84,13 @@ def test_there_is_no_fire_time_after_the_calendar(unit: IntervalUnit) -> None:
     assert interval.latest_instant(datetime(9998, 1, 1, tzinfo=UTC)) is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(list(IntervalUnit)),
     st.integers(1, 30),
     st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)),
     st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Beirut"]),
-    st.integers(0, 400),
+    st.integers(0, 200),
 )
 def test_far_fire_times_are_those_that_stepping_reaches(
     unit: IntervalUnit, value: int, start: datetime, timezone: str, steps: int

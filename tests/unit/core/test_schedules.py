@@ -296,7 +296,7 @@ moments = st.one_of(
 ).map(lambda moment: moment.replace(tzinfo=UTC))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(schedules, moments)
 def test_fire_times_increase_strictly_and_come_after_the_start(schedule: Schedule, start: datetime) -> None:
     previous = start
@@ -309,7 +309,7 @@ def test_fire_times_increase_strictly_and_come_after_the_start(schedule: Schedul
         previous = moment
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(schedules, moments, st.floats(0, 0.999999))
 def test_the_next_fire_time_is_the_same_from_anywhere_since_the_one_before(
     schedule: Schedule, start: datetime, share: float
@@ -323,7 +323,7 @@ def test_the_next_fire_time_is_the_same_from_anywhere_since_the_one_before(
     assert previous_fire_time(schedule, second) == first
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(schedules, moments, st.integers(0, 12))
 def test_latest_count_and_list_agree(schedule: Schedule, start: datetime, fires: int) -> None:
     until = start
@@ -361,6 +361,7 @@ def test_nothing_is_in_a_range_that_ends_before_it_starts() -> None:
 # --- jitter -----------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), moments, st.integers(0, 3_600_000))
 def test_jitter_is_within_its_bounds_and_always_the_same(
     job_id: str, moment: datetime, jitter_ms: int

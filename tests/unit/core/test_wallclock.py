@@ -73,7 +73,7 @@ def test_a_zone_without_changes_has_none() -> None:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(sorted(zone_names())),
     st.datetimes(datetime(1890, 1, 1), datetime(2150, 1, 1)),
@@ -85,7 +85,7 @@ def test_the_instant_of_a_wall_time_never_decreases(name: str, wall: datetime, s
     assert first_instant(wall, tz) <= first_instant(wall + timedelta(seconds=seconds), tz)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(zone_names())), st.datetimes(datetime(1890, 1, 1), datetime(2150, 1, 1)))
 def test_the_instant_of_a_moment_is_itself_outside_second_passes(name: str, moment: datetime) -> None:
     tz = zone(name)
