@@ -47,8 +47,8 @@ format: $(VENV)/.dev ## put the code into its form
 bruno: $(VENV)/.run ## run the API collection against a fresh platform of its own (needs Node 20 and npm)
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./bruno/run
 
-bench: $(VENV)/.dev ## measure; the figures go to benchmarks/results
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.dev ## measure everything; one by one: .venv/bin/python benchmarks/store.py
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean: ## remove what was installed and built, but no data
 	rm -rf $(VENV) build dist node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

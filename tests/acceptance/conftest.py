@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -115,6 +116,7 @@ class RunningPlatform:
     directory: Path
     options: tuple[str, ...]
     environ: Mapping[str, str]
+    data_directory_name: str = "data"
     process: "subprocess.Popen[bytes] | None" = None
     _ready: dict[str, Any] = field(default_factory=dict)
 
@@ -128,7 +130,7 @@ class RunningPlatform:
 
     @property
     def data_directory(self) -> Path:
-        return self.directory / "data"
+        return self.directory / self.data_directory_name
 
     @property
     def url(self) -> str:
@@ -137,6 +139,10 @@ class RunningPlatform:
     @property
     def redis_url(self) -> str:
         return str(self._ready["redisUrl"])
+
+    @property
+    def mongodb_uri(self) -> str:
+        return str(self._ready["mongodbUri"])
 
     @property
     def admin_key(self) -> str:
@@ -230,32 +236,51 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
-@pytest.fixture
-def start_platform() -> Iterator[Callable[..., RunningPlatform]]:
-    """Starts platforms with the given options of `up`, each in a new directory; all are ended afterwards."""
+@contextmanager
+def platforms() -> Iterator[Callable[..., RunningPlatform]]:
+    """Starts platforms with the given options of `up`, each in a new directory; all are ended at the end."""
     if find_redis_server() is None:
         if os.environ.get("CI"):
             pytest.fail(MISSING_MESSAGE, pytrace=False)
         pytest.skip(MISSING_MESSAGE)
     started: list[RunningPlatform] = []
 
-    def start(*options: str, environ: Mapping[str, str] | None = None) -> RunningPlatform:
+    def start(
+        *options: str, environ: Mapping[str, str] | None = None, data_directory_name: str = "data"
+    ) -> RunningPlatform:
         # Short, so that the stores' sockets fit into it.
-        platform = RunningPlatform(Path(tempfile.mkdtemp(prefix="wc-")), options, environ or {})
+        directory = Path(tempfile.mkdtemp(prefix="wc-"))
+        platform = RunningPlatform(directory, options, environ or {}, data_directory_name)
         started.append(platform)
         platform.start()
         return platform
 
-    yield start
-    for platform in started:
-        if platform.process is not None and platform.process.poll() is None:
-            platform.process.terminate()
-            try:
-                platform.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                platform.process.kill()
-                platform.process.wait()
-        shutil.rmtree(platform.directory, ignore_errors=True)
+    try:
+        yield start
+    finally:
+        for platform in started:
+            if platform.process is not None and platform.process.poll() is None:
+                platform.process.terminate()
+                try:
+                    platform.process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    platform.process.kill()
+                    platform.process.wait()
+            shutil.rmtree(platform.directory, ignore_errors=True)
+
+
+@pytest.fixture
+def start_platform() -> Iterator[Callable[..., RunningPlatform]]:
+    """`start_platform(*options, environ=…)` starts a platform of the test's own."""
+    with platforms() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_platform() -> Iterator[RunningPlatform]:
+    """One platform for all tests of a module that leave it running."""
+    with platforms() as start:
+        yield start()
 
 
 @pytest.fixture
