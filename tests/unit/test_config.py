@@ -271,7 +271,7 @@ def test_the_listed_defaults_are_those_of_the_settings() -> None:
 
 def test_the_readme_has_a_row_for_every_variable_and_no_other() -> None:
     text = (REPOSITORY / "README.md").read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
-    rows = dict(re.findall(r"^\| `([A-Z_]+)`[^|]*\| ([^|]*) \|", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z_]+)`[^|]*\|([^|]*)\|", text, re.MULTILINE))
 
     assert sorted(rows) == sorted(variable.name for variable in VARIABLES)
     for variable in VARIABLES:
