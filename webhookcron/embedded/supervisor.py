@@ -266,7 +266,9 @@ class Supervisor:
 
     def _line(self, child: _Child, line: str) -> None:
         if child.spec.ready_line is not None and not child.ready.is_set() and child.spec.ready_line(line):
+            # A message to this supervisor, of no use to people.
             self._mark_ready(child)
+            return
         child.last_lines.append(line)
         self._output.line(child.spec.name, line)
 

@@ -65,8 +65,17 @@ def test_it_starts_a_child_and_stops_it_by_sigterm(output: PrefixedOutput, writt
     (pid,) = asyncio.run(scenario())
 
     assert not is_running(pid)
-    assert "child    | up\n" in written.getvalue()
+    assert "up       | child is ready\n" in written.getvalue()
     assert "killing" not in written.getvalue()
+
+
+def test_the_lines_of_a_child_stand_behind_its_name(output: PrefixedOutput, written: io.StringIO) -> None:
+    async def scenario() -> None:
+        await Supervisor(output).run_once(spec("print('one'); print('two', end='')"))
+
+    asyncio.run(scenario())
+
+    assert "child    | one\nchild    | two\n" in written.getvalue()
 
 
 def test_a_child_that_dies_before_it_is_ready_fails_with_its_last_words(output: PrefixedOutput) -> None:
