@@ -95,7 +95,8 @@ def broker_url_of_redis(url: str) -> str:
         return url
     credentials, separator, _ = parts.netloc.rpartition("@")
     database = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{credentials}{separator}{parts.path}?virtual_host={quote(database)}"
+    query = "" if database == "0" else f"?virtual_host={quote(database)}"
+    return f"redis+socket://{credentials}{separator}{parts.path}{query}"
 
 
 def secret_keys(text: str) -> tuple[str, ...]:

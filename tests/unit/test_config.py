@@ -177,9 +177,9 @@ def test_an_empty_variable_counts_as_unset() -> None:
     ("redis_url", "broker_url"),
     [
         ("redis://cache:6379/3", "redis://cache:6379/3"),
-        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
+        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock"),
         ("unix:///run/redis.sock?db=2", "redis+socket:///run/redis.sock?virtual_host=2"),
-        ("unix://me:pw@/run/redis.sock", "redis+socket://me:pw@/run/redis.sock?virtual_host=0"),
+        ("unix://me:pw@/run/redis.sock", "redis+socket://me:pw@/run/redis.sock"),
     ],
 )
 def test_the_broker_is_redis_unless_another_is_named(redis_url: str, broker_url: str) -> None:
