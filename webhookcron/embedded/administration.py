@@ -16,7 +16,8 @@ from webhookcron.embedded.errors import (
 from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.request import Request
 from webhookcron.embedded.store import Store
-from webhookcron.embedded.writes import MAX_DOCUMENT_BYTES, MAX_WRITES
+from webhookcron.embedded.transaction import MAX_DOCUMENT_BYTES
+from webhookcron.embedded.writes import MAX_WRITES
 
 MAX_MESSAGE_BYTES = 48_000_000
 SERVER_VERSION = "7.0.0"

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from bson import ObjectId, Regex
+
 from webhookcron.embedded.errors import DUPLICATE_KEY, CommandError
 from webhookcron.embedded.indexes import DuplicateEntry, Index, IndexSpec, SortPattern
 from webhookcron.embedded.matching import compile_filter, is_operator_document
@@ -11,6 +13,8 @@ from webhookcron.embedded.planner import choose_plan
 from webhookcron.embedded.transaction import Transaction
 
 Document = dict[str, Any]
+
+_MAX_REMEMBERED_SHAPES = 1000
 
 
 class Collection:
@@ -26,10 +30,12 @@ class Collection:
         self.records: dict[int, Document] = {}
         self.record_by_id: dict[Any, int] = {}
         self.indexes: dict[str, Index] = {}
+        self.large_records: set[int] = set()
+        """Records so large that each update of them must be measured."""
         self._transaction = transaction
         self._all_indexes: tuple[Index, ...] = ()
         self._internal: list[Index] = []
-        self._by_field: dict[str, tuple[Index, ...]] = {}
+        self._touched_indexes: dict[frozenset[str], list[Index]] = {}
 
     @property
     def namespace(self) -> str:
@@ -54,10 +60,7 @@ class Collection:
 
     def _refresh_index_tables(self) -> None:
         self._all_indexes = (*self.indexes.values(), *self._internal)
-        fields = {field for index in self._all_indexes for field in index.fields}
-        self._by_field = {
-            field: tuple(index for index in self._all_indexes if field in index.fields) for field in fields
-        }
+        self._touched_indexes.clear()
 
     def built_index(self, spec: IndexSpec) -> Index:
         """A new index over the present documents; raises the duplicate-key error when it cannot be unique."""
@@ -78,7 +81,8 @@ class Collection:
         identity = hashable_id(document["_id"])
         if identity in self.record_by_id:
             raise self._duplicate_id(document["_id"])
-        keys = [index.keys(document) for index in self._all_indexes]
+        known: dict[str, bytes] = {}
+        keys = [index.keys(document, known) for index in self._all_indexes]
         for index, index_keys in zip(self._all_indexes, keys, strict=True):
             if index.spec.unique and index.conflict(index_keys, None):
                 raise self._duplicate(index, document)
@@ -90,15 +94,24 @@ class Collection:
         self.record_by_id[identity] = record
         self._transaction.stored(self, record, None, document, body)
 
-    def replace(self, record: int, new: Document, touches: set[str] | None) -> None:
+    def replace(self, record: int, new: Document, touches: frozenset[str] | None) -> None:
         """Put a new version in the place of a document with the same `_id`.
 
         `touches` names the top-level fields that may differ; None means any. Raises the duplicate-key error.
         """
         old = self.records[record]
         moves: list[tuple[Index, list[bytes], list[bytes]]] = []
-        for index in self._all_indexes if touches is None else self._touched(touches):
-            old_keys, new_keys = index.keys(old), index.keys(new)
+        indexes = self._all_indexes if touches is None else self._touched(touches)
+        known: dict[str, bytes] = {}
+        old_by_index = [index.keys(old, known) for index in indexes]
+        if touches is None:
+            known = {}
+        else:
+            for field in touches:
+                known.pop(field, None)
+                known.pop(f"{field}\0", None)
+        for index, old_keys in zip(indexes, old_by_index, strict=True):
+            new_keys = index.keys(new, known)
             if old_keys != new_keys:
                 if index.spec.unique and index.conflict(new_keys, record):
                     raise self._duplicate(index, new)
@@ -109,23 +122,25 @@ class Collection:
         self.records[record] = new
         self._transaction.stored(self, record, old, new, None)
 
-    def _touched(self, touches: set[str]) -> list[Index]:
-        by_field = self._by_field
-        found: list[Index] = []
-        for field in touches:
-            for index in by_field.get(field, ()):
-                if index not in found:
-                    found.append(index)
+    def _touched(self, touches: frozenset[str]) -> list[Index]:
+        """The indexes in which a change of these fields may move a document."""
+        found = self._touched_indexes.get(touches)
+        if found is None:
+            found = [index for index in self._all_indexes if not touches.isdisjoint(index.fields)]
+            if len(self._touched_indexes) < _MAX_REMEMBERED_SHAPES:
+                self._touched_indexes[touches] = found
         return found
 
     def remove(self, record: int) -> None:
         """Take a document out."""
         document = self.records.pop(record)
         del self.record_by_id[hashable_id(document["_id"])]
+        known: dict[str, bytes] = {}
         for index in self._all_indexes:
-            keys = index.keys(document)
+            keys = index.keys(document, known)
             if keys:
                 index.remove(keys, record)
+        self.large_records.discard(record)
         self._transaction.removed(self, record, document)
 
     def restore(self, record: int, old: Document | None) -> None:
@@ -157,12 +172,15 @@ class Collection:
 
         `wanted` is how many the caller will take at most. The collection must not change while iterating.
         """
-        direct = self._by_identity(condition)
-        matches = compile_filter(condition)
         records = self.records
+        direct = self._by_identity(condition)
         if direct is not None:
-            found = (record for record in direct if matches(records[record]))
-            return self._sorted(found, sort)
+            found, rest = direct
+            if rest:
+                matches = compile_filter(rest)
+                found = [record for record in found if matches(records[record])]
+            return self._sorted(iter(found), sort)
+        matches = compile_filter(condition)
         plan = None
         if condition or sort is not None:
             plan = choose_plan(list(self.indexes.values()), condition, sort, wanted)
@@ -170,8 +188,8 @@ class Collection:
             if not condition:
                 return self._sorted(iter(records), sort)
             return self._sorted((r for r, document in records.items() if matches(document)), sort)
-        found = (record for record in plan.records() if matches(records[record]))
-        return found if plan.sorted_already else self._sorted(found, sort)
+        candidates = (record for record in plan.records() if matches(records[record]))
+        return candidates if plan.sorted_already else self._sorted(candidates, sort)
 
     def find(
         self, condition: Document, sort: SortPattern | None = None, wanted: int | None = None
@@ -187,29 +205,32 @@ class Collection:
         sort_key = sort.sort_key
         return iter(sorted(found, key=lambda record: sort_key(records[record])))
 
-    def _by_identity(self, condition: Document) -> list[int] | None:
-        """The records that an equality or `$in` on `_id` allows; None when the filter has neither."""
+    def _by_identity(self, condition: Document) -> tuple[list[int], Document] | None:
+        """The records that the filter's `_id` names, and what else it asks; None when it names none exactly."""
         if "_id" not in condition:
             return None
         operand = condition["_id"]
+        wanted = [operand]
         if is_operator_document(operand):
-            if type(operand.get("$in")) is list:
-                wanted = operand["$in"]
-            elif "$eq" in operand:
-                wanted = [operand["$eq"]]
+            if len(operand) > 1:
+                return None
+            operator, argument = next(iter(operand.items()))
+            if operator == "$in" and type(argument) is list:
+                wanted = argument
+            elif operator == "$eq":
+                wanted = [argument]
             else:
                 return None
-        else:
-            wanted = [operand]
         by_id = self.record_by_id
-        found: dict[int, None] = {}
+        found: list[int] = []
         for value in wanted:
-            if type(value).__name__ == "Regex":
+            if type(value) is Regex or is_operator_document(value):
                 return None
             record = by_id.get(hashable_id(value))
             if record is not None:
-                found[record] = None
-        return list(found)
+                found.append(record)
+        rest = {name: value for name, value in condition.items() if name != "_id"}
+        return (found if len(found) < 2 else list(dict.fromkeys(found))), rest
 
     # Errors
 
@@ -237,6 +258,6 @@ def _shown(value: Any) -> str:
         return f'"{value}"'
     if value is None:
         return "null"
-    if type(value).__name__ == "ObjectId":
+    if type(value) is ObjectId:
         return f"ObjectId('{value}')"
     return str(value)

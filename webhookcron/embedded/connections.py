@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 500
 _INT32_BYTES = 4
+_RECEIVE_BYTES = 256 * 1024
 
 
 class Hub:
@@ -35,6 +36,7 @@ class Hub:
         self.store = store
         self.cursors = Cursors()
         self.connections: set[Connection] = set()
+        self.receive_buffer = memoryview(bytearray(_RECEIVE_BYTES))
         self._loop = asyncio.get_running_loop()
         self._unanswered: list[tuple[Connection, int, int, bytes]] = []
         self._commit_planned = False
@@ -59,7 +61,11 @@ class Hub:
             failure = CommandError(OPERATION_FAILED, f"internal error in '{request.command}'")
             reply = failure.as_reply()
             encoded = encode_reply(reply, request_id, kind) if wants_reply else b""
-        self._plan(connection, request_id, kind, encoded)
+        if self._unanswered or not self.store.is_clean:
+            self._plan(connection, request_id, kind, encoded)
+        elif encoded:
+            # Nothing awaits a commit, so what was read is committed.
+            connection.send(encoded)
 
     def _answer(self, connection: "Connection", request_id: int, kind: int, reply: dict[str, Any]) -> None:
         self._plan(connection, request_id, kind, encode_reply(reply, request_id, kind))
@@ -100,13 +106,14 @@ class Hub:
         self.cursors.close_idle(time.monotonic())
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client: cuts the byte stream into messages."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._partial = bytearray()
+        """The beginning of a message whose rest has not come yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless there are too many."""
@@ -121,30 +128,42 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._transport = None
-        self._buffer.clear()
+        self._partial.clear()
         self._hub.connections.discard(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the loop puts the next bytes; all connections share it, as each empties it at once."""
+        return self._hub.receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Carry out every message that is complete."""
         if self._transport is None:
             return
-        buffer = self._buffer
-        buffer += data
-        start = 0
+        received = self._hub.receive_buffer[:nbytes]
         try:
-            while len(buffer) - start >= _INT32_BYTES:
-                length = message_length(buffer, start)
-                if len(buffer) - start < length:
-                    break
-                message = bytes(memoryview(buffer)[start : start + length])
-                start += length
-                self._hub.handle(self, message)
+            if self._partial:
+                self._partial += received
+                used = self._carry_out(self._partial)
+                if used:
+                    del self._partial[:used]
+            else:
+                used = self._carry_out(received)
+                if used < nbytes:
+                    self._partial += received[used:]
         except ProtocolError as problem:
             logger.warning("closed a connection: %s", problem)
             self.close()
-            return
-        if start:
-            del buffer[:start]
+
+    def _carry_out(self, data: memoryview | bytearray) -> int:
+        """Handle the whole messages that the data starts with; how many bytes they were."""
+        start = 0
+        while len(data) - start >= _INT32_BYTES:
+            length = message_length(data, start)
+            if len(data) - start < length:
+                break
+            self._hub.handle(self, bytes(data[start : start + length]))
+            start += length
+        return start
 
     def pause_writing(self) -> None:
         """Read no more requests while the client does not read its replies."""

@@ -47,14 +47,6 @@ def _identity(document: dict[str, Any]) -> str:
     return f"{{_id: {document.get('_id')!r}}}"
 
 
-def _set(path: str, argument: Any) -> Change:
-    return lambda old, document: argument
-
-
-def _unset(path: str, argument: Any) -> Change:
-    return lambda old, document: MISSING
-
-
 def _increment(path: str, argument: Any) -> Change:
     if not is_number(argument):
         raise CommandError(
@@ -194,10 +186,10 @@ def _pull(path: str, argument: Any) -> Change:
     return pulled
 
 
-FIELD_CHANGES: dict[str, Callable[[str, Any], Change]] = {
-    "$set": _set,
-    "$setOnInsert": _set,
-    "$unset": _unset,
+FIELD_CHANGES: dict[str, Callable[[str, Any], Change] | None] = {
+    "$set": None,
+    "$setOnInsert": None,
+    "$unset": None,
     "$inc": _increment,
     "$min": _minimum,
     "$max": _maximum,
@@ -205,3 +197,4 @@ FIELD_CHANGES: dict[str, Callable[[str, Any], Change]] = {
     "$addToSet": _add_to_set,
     "$pull": _pull,
 }
+"""What makes the change for a path and an argument; None where the argument itself is put in place."""

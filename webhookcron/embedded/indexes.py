@@ -20,14 +20,12 @@ from webhookcron.embedded.matching import Predicate, compile_filter
 from webhookcron.embedded.ordering import (
     AFTER_PREFIX,
     MISSING,
-    encoder_of,
+    encode_value,
     inverted,
 )
 from webhookcron.embedded.paths import check_plain_path, composite_keys, values_at
 
 _RECORD = Struct(">Q")
-FIRST_RECORD = 1 << 57
-"""Record numbers start here: their first byte is then neither 0x00 nor 0xFF, which string keys end with."""
 
 _IGNORED_OPTIONS = frozenset({"v", "ns", "background"})
 _KNOWN_OPTIONS = frozenset(
@@ -67,23 +65,33 @@ class SortPattern:
         self.paths = tuple(check_plain_path(name, purpose) for name in self.names)
         self.array_fields: set[int] = set()
         """Positions of the fields that were an array in some document this pattern has met."""
+        # A slot names what `known` holds of a field; no field name contains the zero byte.
         self._compiled = [
-            (paths[0] if len(paths) == 1 else None, descending)
-            for paths, descending in zip(self.paths, self.descending, strict=True)
+            (path[0] if len(path) == 1 else None, f"{name}\0" if descending else name, descending)
+            for name, path, descending in zip(self.names, self.paths, self.descending, strict=True)
         ]
 
-    def keys(self, document: dict[str, Any]) -> list[bytes]:
-        """The joined keys of a document: one, unless a path leads through an array."""
+    def keys(self, document: dict[str, Any], known: dict[str, bytes] | None = None) -> list[bytes]:
+        """The joined keys of a document: one, unless a path leads through an array.
+
+        `known` keeps what was encoded of this document for other patterns with the same fields.
+        """
+        if known is None:
+            known = {}
         parts: list[bytes] = []
-        for name, descending in self._compiled:
-            if name is None:
-                return self._expanded(document)
-            value = document.get(name, MISSING)
-            kind = type(value)
-            if kind is list:
-                return self._expanded(document)
-            key = encoder_of(kind)(value)
-            parts.append(inverted(key) if descending else key)
+        for name, slot, descending in self._compiled:
+            key = known.get(slot)
+            if key is None:
+                if name is None:
+                    return self._expanded(document)
+                value = document.get(name, MISSING)
+                if type(value) is list:
+                    return self._expanded(document)
+                key = encode_value(value)
+                if descending:
+                    key = inverted(key)
+                known[slot] = key
+            parts.append(key)
         return [b"".join(parts)]
 
     def _expanded(self, document: dict[str, Any]) -> list[bytes]:
@@ -240,11 +248,14 @@ class Index:
             value is not MISSING for path in paths for value in values_at(document, path)
         )
 
-    def keys(self, document: dict[str, Any]) -> list[bytes]:
-        """The keys under which the document belongs in this index; none when it is outside a partial index."""
+    def keys(self, document: dict[str, Any], known: dict[str, bytes] | None = None) -> list[bytes]:
+        """The keys under which the document belongs in this index; none when it is outside a partial index.
+
+        `known` is as for `SortPattern.keys`.
+        """
         if self._covers is not None and not self._covers(document):
             return []
-        return self.pattern.keys(document)
+        return self.pattern.keys(document, known)
 
     def conflict(self, keys: list[bytes], record: int | None) -> bool:
         """Whether another record already holds one of the keys (only meaningful for a unique index)."""

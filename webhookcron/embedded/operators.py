@@ -165,16 +165,16 @@ def of_type(operand: Any) -> Test:
     for name in wanted:
         if type(name) is float and name.is_integer():
             name = int(name)
+        if type(name) is not str and not is_number(name):
+            raise CommandError(TYPE_MISMATCH, "type must be represented as a number or a string")
         if name in ("int", 16):
             tests.append(_is_int32)
         elif name in ("long", 18):
             tests.append(_is_int64)
-        elif type(name) is bool or name not in _TYPES_BY_ALIAS:
-            if type(name) is str or is_number(name):
-                raise CommandError(BAD_VALUE, f"Unknown type name alias or code: {name}")
-            raise CommandError(TYPE_MISMATCH, "type must be represented as a number or a string")
-        else:
+        elif name in _TYPES_BY_ALIAS:
             types.update(_TYPES_BY_ALIAS[name])
+        else:
+            raise CommandError(BAD_VALUE, f"Unknown type name alias or code: {name}")
     return lambda value: type(value) in types or any(test(value) for test in tests)
 
 

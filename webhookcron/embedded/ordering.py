@@ -4,8 +4,7 @@ One encoding serves sorting, comparisons across types, unique keys and the entri
 order: MongoDB manual, "Comparison/Sort Order". A key is a type byte followed by a self-delimiting form of the
 value, so keys of several fields may be joined. Descending fields use the complement of each byte.
 
-No key starts with a byte below 0x02 or above 0xFD, in either direction. That leaves `AFTER_PREFIX` behind every
-key that starts with a given prefix, and keeps the terminators of strings unambiguous.
+No key starts with 0xFF, in either direction, and none is the beginning of another.
 """
 
 import re
@@ -61,7 +60,10 @@ TYPE_REGEX = 0x8C
 TYPE_MAX_KEY = 0xF0
 
 AFTER_PREFIX: Final = b"\xff\xff"
-"""`prefix + AFTER_PREFIX` sorts after every joined key that starts with `prefix`."""
+"""`prefix + AFTER_PREFIX` sorts after everything that starts with `prefix`, be it whole keys or a string's beginning.
+
+Two bytes, because a descending string may end in one 0xFF right behind the prefix.
+"""
 
 NULL_KEY: Final = b"\x14"
 _INVERTED: Final = bytes(255 - byte for byte in range(256))
@@ -98,8 +100,9 @@ def _number(value: float) -> bytes:
 
 
 def _escaped(data: bytes) -> bytes:
-    if b"\x00" in data:
-        data = data.replace(b"\x00", b"\x00\xff")
+    """The bytes ended by a zero, which does not occur inside: 00 becomes 01 01, and 01 becomes 01 02."""
+    if b"\x00" in data or b"\x01" in data:
+        data = data.replace(b"\x01", b"\x01\x02").replace(b"\x00", b"\x01\x01")
     return data + b"\x00"
 
 
@@ -173,11 +176,6 @@ def encode_value(value: Any) -> bytes:
         return _ENCODERS[type(value)](value)
     except KeyError:
         return _refused(value)
-
-
-def encoder_of(value_type: type) -> Callable[[Any], bytes]:
-    """The encoder for values of exactly this type, for callers that encode many."""
-    return _ENCODERS.get(value_type, _refused)
 
 
 def inverted(key: bytes) -> bytes:

@@ -21,6 +21,9 @@ _INDEXABLE = frozenset({str, int, float, Int64, bool, datetime, ObjectId, bytes,
 _MAX_POINTS = 1000
 """Combinations of `$in` values that a plan may seek one by one."""
 
+_PASSED_OVER = 8
+"""How many documents a walk is taken to look at for one that matches, when the index decides only part."""
+
 Bound = tuple[bytes, bool]
 """A place between keys: before all keys that start with the bytes, or (True) after them."""
 
@@ -46,6 +49,8 @@ class IndexPlan:
     backwards: bool
     sorted_already: bool
     candidates: int
+    served: frozenset[str]
+    """The paths of the filter that the intervals decide."""
 
     def records(self) -> Iterator[int]:
         """Record numbers of the candidates, each once."""
@@ -161,8 +166,9 @@ def choose_plan(
             if not plan.sorted_already:
                 cost *= 3
             elif wanted is not None:
-                # Filters beside the index may make the walk skip some.
-                cost = min(cost, wanted * 4.0)
+                # What the index does not decide makes the walk pass over documents.
+                passed_over = 1 if plan.served.issuperset(condition) else _PASSED_OVER
+                cost = min(cost, float(wanted * passed_over))
         if cost < best_cost:
             best, best_cost = plan, cost
     return best
@@ -181,7 +187,8 @@ def _plan_for(
     entries = index.entries
     candidates = sum(max(0, entries.bisect_left(high) - entries.bisect_left(low)) for low, high in intervals)
     lengths = [len(prefix) for prefix in prefixes]
-    return IndexPlan(index, intervals, lengths, direction == -1, direction is not None, candidates)
+    served = frozenset(index.pattern.names[: fixed + bounded])
+    return IndexPlan(index, intervals, lengths, direction == -1, direction is not None, candidates, served)
 
 
 def _index_holds_all(index: Index, condition: dict[str, Any], constraints: dict[str, Constraint]) -> bool:

@@ -114,7 +114,7 @@ class Store:
             if finished is not None:
                 self._finished[collection] = finished
 
-        self._transaction.dropped(collection.records, collection.number)
+        self._transaction.dropped(collection)
         self._transaction.changed_catalog(sql.DELETE_COLLECTION, (collection.number,), undo)
         self._transaction.changed_catalog(sql.DELETE_INDEXES, (collection.number,), lambda: None)
         return len(collection.indexes) + 1
@@ -180,6 +180,11 @@ class Store:
         return [_ID_INDEX, *(index.spec.as_document() for index in collection.indexes.values())]
 
     # Duties
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything done so far is committed."""
+        return self._transaction.is_empty
 
     def commit(self) -> None:
         """Make everything since the last commit durable; raises CommandError after undoing it."""

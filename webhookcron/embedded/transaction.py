@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import bson
 
-from webhookcron.embedded.errors import OPERATION_FAILED, OUT_OF_DISK_SPACE, CommandError
-from webhookcron.embedded.indexes import FIRST_RECORD
+from webhookcron.embedded.errors import DOCUMENT_TOO_LARGE, OPERATION_FAILED, OUT_OF_DISK_SPACE, CommandError
 
 if TYPE_CHECKING:
     from webhookcron.embedded.collection import Collection
     from webhookcron.embedded.data_file import DataFile
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+LARGE_DOCUMENT_BYTES = 8 * 1024 * 1024
+"""Documents beyond this size are measured at every update, others only when a big command changes them."""
+
+
+def check_document_size(size: int) -> None:
+    """Refuse a document beyond MongoDB's limit."""
+    if size > MAX_DOCUMENT_BYTES:
+        raise CommandError(
+            DOCUMENT_TOO_LARGE,
+            f"object to insert too large. size in bytes: {size}, max size: {MAX_DOCUMENT_BYTES}",
+        )
 
 
 class Transaction:
@@ -21,8 +33,8 @@ class Transaction:
 
     def __init__(self, data_file: DataFile) -> None:
         self._data_file = data_file
-        self._next_record = FIRST_RECORD
-        self._pending: dict[int, tuple[int, dict[str, Any] | None, bytes | None]] = {}
+        self._next_record = 1
+        self._pending: dict[int, tuple[Collection, dict[str, Any] | None, bytes | None]] = {}
         self._catalog: list[tuple[str, tuple[Any, ...]]] = []
         self._undo: list[tuple[Collection, int, dict[str, Any] | None] | Callable[[], None]] = []
 
@@ -51,16 +63,16 @@ class Transaction:
     ) -> None:
         """Note a new version of a document (`old` None: it is new); `body` is its BSON when known."""
         self._undo.append((collection, record, old))
-        self._pending[record] = (collection.number, new, body)
+        self._pending[record] = (collection, new, body)
 
     def removed(self, collection: Collection, record: int, old: dict[str, Any]) -> None:
         """Note that a document is gone."""
         self._undo.append((collection, record, old))
-        self._pending[record] = (collection.number, None, None)
+        self._pending[record] = (collection, None, None)
 
-    def dropped(self, records: Iterable[int], number: int) -> None:
-        """Note that all these documents went with their collection, whose drop has its own undo."""
-        self._pending.update((record, (number, None, None)) for record in records)
+    def dropped(self, collection: Collection) -> None:
+        """Note that all documents went with their collection, whose drop has its own undo."""
+        self._pending.update((record, (collection, None, None)) for record in collection.records)
 
     def changed_catalog(self, statement: str, values: tuple[Any, ...], undo: Callable[[], None]) -> None:
         """Note a change of collections or indexes, with what takes it back in memory."""
@@ -74,11 +86,16 @@ class Transaction:
         stored: list[tuple[int, int, bytes]] = []
         removed: list[tuple[int]] = []
         try:
-            for record, (number, document, body) in self._pending.items():
+            for record, (collection, document, body) in self._pending.items():
                 if document is None:
                     removed.append((record,))
-                else:
-                    stored.append((record, number, bson.encode(document) if body is None else body))
+                    continue
+                if body is None:
+                    body = bson.encode(document)
+                if len(body) > LARGE_DOCUMENT_BYTES:
+                    check_document_size(len(body))
+                    collection.large_records.add(record)
+                stored.append((record, collection.number, body))
             self._data_file.write(self._catalog, stored, removed)
         except sqlite3.Error as error:
             self.roll_back()

@@ -1,17 +1,21 @@
 """Updates compiled to functions from one document to the next; documents are never changed in place.
 
 Source of the rules: MongoDB manual, "Update Operators". The portable subset is `$set $unset $inc $min $max $push
-$addToSet $pull $setOnInsert $rename` and replacement documents; everything else is refused.
+$addToSet $pull $setOnInsert` and replacement documents; everything else is refused.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from bson import ObjectId
+from bson import ObjectId, Regex
 
 from webhookcron.embedded.adoption import adopt_document, adopt_value, shared_name
 from webhookcron.embedded.errors import (
     BAD_VALUE,
     CONFLICTING_UPDATE_OPERATORS,
+    DOLLAR_PREFIXED_FIELD_NAME,
     EMPTY_FIELD_NAME,
     FAILED_TO_PARSE,
     IMMUTABLE_FIELD,
@@ -21,12 +25,39 @@ from webhookcron.embedded.errors import (
 )
 from webhookcron.embedded.field_changes import FIELD_CHANGES, Change, describe
 from webhookcron.embedded.matching import is_operator_document
-from webhookcron.embedded.ordering import MISSING, Missing, same_value
+from webhookcron.embedded.ordering import MISSING, same_value
 from webhookcron.embedded.paths import array_position, split_path
 
-_KNOWN_ELSEWHERE = frozenset({"$mul", "$bit", "$currentDate", "$pop", "$pullAll"})
+_KNOWN_ELSEWHERE = frozenset({"$mul", "$bit", "$currentDate", "$pop", "$pullAll", "$rename"})
 _MAX_PADDING = 1_500_000
 """Elements that one update may pad an array with, as in MongoDB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One field of an update's shape: where its argument is, where it acts, and what makes the change of it."""
+
+    operator: str
+    path: str
+    name: str
+    """The top-level field."""
+    parts: tuple[str, ...] | None
+    """All components of a dotted path; None when the path is the field itself."""
+    make: Callable[[str, Any], Change] | None
+    """None for operators that put their argument in place as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What updates with the same operators on the same paths share."""
+
+    steps: tuple[Step, ...]
+    on_insert: tuple[Step, ...]
+    touches: frozenset[str]
+
+
+_Change = tuple[str, tuple[str, ...] | None, Change | None, Any]
+"""Field, dotted path or None, the change or None for "assign", and the value to assign."""
 
 
 class Update:
@@ -39,14 +70,15 @@ class Update:
 
     def __init__(
         self,
-        changes: list[tuple[tuple[str, ...], Change]],
-        on_insert: list[tuple[tuple[str, ...], Change]],
+        changes: list[_Change],
+        on_insert: list[_Change],
         replacement: dict[str, Any] | None,
+        touches: frozenset[str] | None,
     ) -> None:
         self._changes = changes
         self._on_insert = on_insert
         self._replacement = replacement
-        self.touches = None if replacement is not None else {parts[0] for parts, _ in changes}
+        self.touches = touches
 
     def apply(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document after the update; the very same object when nothing changes.
@@ -54,7 +86,7 @@ class Update:
         Raises CommandError when an operator does not suit what the document holds.
         """
         if self._replacement is not None:
-            return self._replaced(document)
+            return self._replaced(document, self._replacement)
         return _applied(document, self._changes)
 
     def new_document(self, condition: dict[str, Any]) -> dict[str, Any]:
@@ -71,13 +103,13 @@ class Update:
         identity = document.get("_id", MISSING)
         return adopt_document({"_id": ObjectId() if identity is MISSING else identity, **document})
 
-    def _replaced(self, document: dict[str, Any]) -> dict[str, Any]:
-        replacement = self._replacement or {}
+    @staticmethod
+    def _replaced(document: dict[str, Any], replacement: dict[str, Any]) -> dict[str, Any]:
         if "_id" in replacement and not same_value(replacement["_id"], document["_id"]):
             raise _immutable_id()
         new = {"_id": document["_id"], **replacement}
         new["_id"] = document["_id"]
-        return document if list(new) == list(document) and _identical(new, document) else new
+        return document if identical(new, document) else new
 
 
 def compile_update(update: Any) -> Update:
@@ -90,101 +122,112 @@ def compile_update(update: Any) -> Update:
         for name in update:
             if name.startswith("$"):
                 raise CommandError(
-                    52, f"The dollar ($) prefixed field '{name}' in '{name}' is not valid for storage."
+                    DOLLAR_PREFIXED_FIELD_NAME,
+                    f"The dollar ($) prefixed field '{name}' in '{name}' is not valid for storage.",
                 )
-        return Update([], [], adopt_document(update))
-    changes: list[tuple[tuple[str, ...], Change]] = []
-    on_insert: list[tuple[tuple[str, ...], Change]] = []
+        return Update([], [], adopt_document(update), None)
     for operator, fields in update.items():
-        if operator in _KNOWN_ELSEWHERE:
-            raise unsupported(f"the update operator {operator}")
         if type(fields) is not dict:
             raise CommandError(
                 FAILED_TO_PARSE,
-                "Modifiers operate on fields but we found type "
-                f"{describe(fields)} instead. For example: {{$mod: {{<field>: ...}}}} not {operator}",
+                f"Modifiers operate on fields but we found type {describe(fields)} instead. "
+                f"For example: {{$mod: {{<field>: ...}}}} not {operator}",
             )
-        if operator == "$rename":
-            for source, target in fields.items():
-                changes += _rename(source, target)
-            continue
-        make = FIELD_CHANGES.get(operator)
-        if make is None:
+    shape = _shape_of(tuple([(operator, *fields) for operator, fields in update.items()]))
+    return Update(_changes(shape.steps, update), _changes(shape.on_insert, update), None, shape.touches)
+
+
+def _changes(steps: tuple[Step, ...], update: dict[str, Any]) -> list[_Change]:
+    changes: list[_Change] = []
+    for step in steps:
+        argument = update[step.operator][step.path]
+        kind = type(argument)
+        if kind is dict or kind is list:
+            argument = adopt_value(argument, 1 if step.parts is None else len(step.parts))
+        if step.make is not None:
+            changes.append((step.name, step.parts, step.make(step.path, argument), None))
+        else:
+            changes.append((step.name, step.parts, None, MISSING if step.operator == "$unset" else argument))
+    return changes
+
+
+@lru_cache(maxsize=1000)
+def _shape_of(operators: tuple[tuple[str, ...], ...]) -> Shape:
+    """The shape of an update given as (operator, path, path, …) for each operator."""
+    steps: list[Step] = []
+    on_insert: list[Step] = []
+    for operator, *paths in operators:
+        if operator in _KNOWN_ELSEWHERE:
+            raise unsupported(f"the update operator {operator}")
+        if operator not in FIELD_CHANGES:
             raise CommandError(
                 FAILED_TO_PARSE,
                 f"Unknown modifier: {operator}. Expected a valid update modifier or pipeline-style update "
                 "specified as an array",
             )
-        collected = on_insert if operator == "$setOnInsert" else changes
-        for path, argument in fields.items():
+        for path in paths:
             parts = _update_path(path)
-            collected.append((parts, make(path, adopt_value(argument, len(parts)))))
-    _refuse_conflicts(changes, on_insert)
-    if len(changes) > 1:
-        # MongoDB adds new fields in the order of their names, whatever the order in the update.
-        changes.sort(key=_path_of)
-    return Update(changes, on_insert, None)
-
-
-def _path_of(change: tuple[tuple[str, ...], Change]) -> tuple[str, ...]:
-    return change[0]
+            step = Step(operator, path, parts[0], parts if len(parts) > 1 else None, FIELD_CHANGES[operator])
+            (on_insert if operator == "$setOnInsert" else steps).append(step)
+    _refuse_conflicts(steps + on_insert)
+    # MongoDB adds new fields in the order of their names, whatever the order in the update.
+    steps.sort(key=lambda step: step.parts or (step.name,))
+    return Shape(tuple(steps), tuple(on_insert), frozenset(step.name for step in steps))
 
 
 def _update_path(path: str) -> tuple[str, ...]:
     if path == "":
         raise CommandError(EMPTY_FIELD_NAME, "An empty update path is not valid.")
-    if "." not in path:
-        if path[0] == "$":
-            raise CommandError(
-                52, f"The dollar ($) prefixed field '{path}' in '{path}' is not valid for storage."
-            )
-        return (shared_name(path),)
+    if path[0] == "$" and "." not in path:
+        raise CommandError(
+            DOLLAR_PREFIXED_FIELD_NAME,
+            f"The dollar ($) prefixed field '{path}' in '{path}' is not valid for storage.",
+        )
     parts = split_path(path)
     if any(part.startswith("$") for part in parts):
         raise unsupported("a positional operator in an update path")
     return tuple(shared_name(part) for part in parts)
 
 
-def _refuse_conflicts(
-    changes: list[tuple[tuple[str, ...], Change]], on_insert: list[tuple[tuple[str, ...], Change]]
-) -> None:
+def _refuse_conflicts(steps: list[Step]) -> None:
     seen: set[tuple[str, ...]] = set()
     prefixes: set[tuple[str, ...]] = set()
-    for parts, _ in changes + on_insert if on_insert else changes:
-        conflict: tuple[str, ...] | None = None
-        if parts in seen or parts in prefixes:
-            conflict = parts
-        elif len(parts) > 1:
-            for length in range(1, len(parts)):
-                prefix = parts[:length]
-                if prefix in seen:
-                    conflict = prefix
-                prefixes.add(prefix)
+    for step in steps:
+        parts = step.parts or (step.name,)
+        own_prefixes = {parts[:length] for length in range(1, len(parts))}
+        conflict = parts if parts in seen | prefixes else next(iter(own_prefixes & seen), None)
         if conflict is not None:
             raise CommandError(
                 CONFLICTING_UPDATE_OPERATORS,
-                f"Updating the path '{'.'.join(parts)}' would create a conflict at '{'.'.join(conflict)}'",
+                f"Updating the path '{step.path}' would create a conflict at '{'.'.join(conflict)}'",
             )
         seen.add(parts)
+        prefixes |= own_prefixes
 
 
-def _applied(document: dict[str, Any], changes: list[tuple[tuple[str, ...], Change]]) -> dict[str, Any]:
-    new: dict[str, Any] | None = None
-    for parts, change in changes:
-        name = parts[0]
-        old = (document if new is None else new).get(name, MISSING)
-        value = change(old, document) if len(parts) == 1 else _changed_below(old, parts, 1, change, document)
-        if value is old or _identical(old, value):
+def _applied(document: dict[str, Any], changes: list[_Change]) -> dict[str, Any]:
+    new = document
+    for name, parts, change, value in changes:
+        old = new.get(name, MISSING)
+        if parts is not None:
+            value = _changed_below(old, parts, 1, change or _assigned(value), document)
+        elif change is not None:
+            value = change(old, document)
+        if value is old or identical(old, value):
             continue
         if name == "_id" and "_id" in document:
             raise _immutable_id()
-        if new is None:
+        if new is document:
             new = document.copy()
         if value is MISSING:
             del new[name]
         else:
             new[name] = value
-    return document if new is None else new
+    return new
+
+
+def _assigned(value: Any) -> Change:
+    return lambda old, document: value
 
 
 def _changed_below(
@@ -236,49 +279,19 @@ def _changed_in_array(
     if present:
         return [*node[:offset], value, *node[offset + 1 :]]
     if offset - len(node) > _MAX_PADDING:
-        raise CommandError(
-            CANNOT_BACKFILL_ARRAY, f"can't backfill more than {_MAX_PADDING} elements of an array"
-        )
+        raise CommandError(BAD_VALUE, f"can't backfill more than {_MAX_PADDING} elements of an array")
     return [*node, *([None] * (offset - len(node))), value]
 
 
-CANNOT_BACKFILL_ARRAY = 10358
-
-
-def _identical(old: Any, new: Any) -> bool:
+def identical(old: Any, new: Any) -> bool:
     """Whether both are the same in BSON, types included, so that writing `new` would change nothing."""
     if type(old) is not type(new):
         return False
     if type(old) is dict:
-        return (
-            len(old) == len(new)
-            and list(old) == list(new)
-            and all(map(_identical, old.values(), new.values()))
-        )
+        return list(old) == list(new) and all(map(identical, old.values(), new.values()))
     if type(old) is list:
-        return len(old) == len(new) and all(map(_identical, old, new))
-    return bool(old == new) and not isinstance(old, Missing)
-
-
-def _rename(source: str, target: Any) -> list[tuple[tuple[str, ...], Change]]:
-    if type(target) is not str:
-        raise CommandError(BAD_VALUE, f"The 'to' field for $rename must be a string: {source}: {target!r}")
-    if source == target:
-        raise CommandError(
-            BAD_VALUE, f'The source and target field for $rename must differ: {source}: "{target}"'
-        )
-    from_parts, to_parts = _update_path(source), _update_path(target)
-    if len(from_parts) > 1 or len(to_parts) > 1:
-        raise unsupported("$rename of a field inside another")
-    name = from_parts[0]
-
-    def taken(old: Any, document: dict[str, Any]) -> Any:
-        return MISSING
-
-    def received(old: Any, document: dict[str, Any]) -> Any:
-        return document.get(name, old)
-
-    return [(from_parts, taken), (to_parts, received)]
+        return len(old) == len(new) and all(map(identical, old, new))
+    return bool(old == new)
 
 
 def _seed_from_filter(condition: dict[str, Any], seed: dict[str, Any]) -> None:
@@ -294,13 +307,9 @@ def _seed_from_filter(condition: dict[str, Any], seed: dict[str, Any]) -> None:
                 if "$eq" not in operand:
                     continue
                 value = operand["$eq"]
-            elif _is_pattern(operand):
+            elif type(operand) is Regex:
                 continue
             _plant(seed, split_path(name), value)
-
-
-def _is_pattern(operand: Any) -> bool:
-    return type(operand).__name__ == "Regex"
 
 
 def _plant(seed: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:

@@ -37,7 +37,7 @@ class ProtocolError(Exception):
     """The bytes are no message of the protocol; the connection cannot be used any further."""
 
 
-def message_length(buffer: bytes | bytearray, start: int) -> int:
+def message_length(buffer: bytearray | memoryview, start: int) -> int:
     """The length that the message starting here claims; raises ProtocolError when no message has it."""
     length: int = _INT32.unpack_from(buffer, start)[0]
     if not HEADER.size < length <= MAX_MESSAGE_BYTES:

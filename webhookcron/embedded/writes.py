@@ -9,7 +9,6 @@ from bson import ObjectId, Regex
 from webhookcron.embedded.adoption import adopt_document
 from webhookcron.embedded.collection import Collection, Document
 from webhookcron.embedded.errors import (
-    DOCUMENT_TOO_LARGE,
     FAILED_TO_PARSE,
     TYPE_MISMATCH,
     CommandError,
@@ -19,13 +18,13 @@ from webhookcron.embedded.ordering import MISSING
 from webhookcron.embedded.projections import compile_projection
 from webhookcron.embedded.request import Request, checked_fields
 from webhookcron.embedded.store import Store
+from webhookcron.embedded.transaction import check_document_size
 from webhookcron.embedded.updates import Update, compile_update
 
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_WRITES = 100_000
 """Statements in one command, as in MongoDB."""
 
-_LARGE_MESSAGE_BYTES = 16 * 1024
+_LARGE_MESSAGE_BYTES = 1024 * 1024
 """A command below this size cannot push a document past its limit unless the document is large already."""
 
 _INSERT_FIELDS = frozenset({"documents", "ordered"})
@@ -73,7 +72,7 @@ def _insert_one(collection: Collection, document: Document, body: bytes | None) 
     adopted = adopt_document(document)
     if body is None:
         body = bson.encode(adopted)
-    _check_size(len(body))
+    check_document_size(len(body))
     collection.insert(adopted, body)
 
 
@@ -81,14 +80,6 @@ def _check_identity(identity: Any) -> None:
     if type(identity) is list or type(identity) is Regex:
         raise CommandError(
             2, f"The '_id' value cannot be of type {'array' if type(identity) is list else 'regex'}"
-        )
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_DOCUMENT_BYTES:
-        raise CommandError(
-            DOCUMENT_TOO_LARGE,
-            f"object to insert too large. size in bytes: {size}, max size: {MAX_DOCUMENT_BYTES}",
         )
 
 
@@ -165,8 +156,8 @@ def _change(collection: Collection, record: int, compiled: Update, large: bool) 
     new = compiled.apply(old)
     if new is old:
         return False
-    if large:
-        _check_size(len(bson.encode(new)))
+    if large or record in collection.large_records:
+        check_document_size(len(bson.encode(new)))
     collection.replace(record, new, compiled.touches)
     return True
 
@@ -175,7 +166,7 @@ def _upsert(collection: Collection, condition: Document, compiled: Update) -> Do
     document = compiled.new_document(condition)
     _check_identity(document["_id"])
     body = bson.encode(document)
-    _check_size(len(body))
+    check_document_size(len(body))
     collection.insert(document, body)
     return document
 
