@@ -211,6 +211,11 @@ class JobStore:
         with driver_errors_translated():
             return self._collection.count_documents(dict(filter_))
 
+    def server_info(self) -> Document:
+        """What the server says about itself (`buildInfo`); the embedded store adds `webhookcronEmbedded`, `maxFinishedExecutions`."""
+        with driver_errors_translated():
+            return self._collection.database.command("buildInfo")
+
     # --- the ticker's side
 
     def tick_jobs(self, job_ids: Sequence[str]) -> dict[str, TickJob | CorruptDocument]:

@@ -1,0 +1,81 @@
+"""What all blueprints of the API have in common: strict arguments, and ids in URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import Flask
+from flask_smorest import Api
+from flask_smorest import Blueprint as SmorestBlueprint
+from werkzeug.routing import BaseConverter
+
+from webhookcron.api.json_body import StrictParser
+
+Decorated = TypeVar("Decorated")
+
+
+class Blueprint(SmorestBlueprint):  # type: ignore[misc]
+    """A flask-smorest blueprint that reads its arguments strictly, its decorators typed."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def route(self, *args: Any, **kwargs: Any) -> Callable[[Decorated], Decorated]:
+        """Serve a view class at a URL."""
+        return cast(Callable[[Decorated], Decorated], super().route(*args, **kwargs))
+
+    def arguments(self, *args: Any, **kwargs: Any) -> Callable[[Decorated], Decorated]:
+        """Hand the view what a schema reads from the request; 422 when it cannot."""
+        return cast(Callable[[Decorated], Decorated], super().arguments(*args, **kwargs))
+
+    def response(self, *args: Any, **kwargs: Any) -> Callable[[Decorated], Decorated]:
+        """Write what the view returns by a schema."""
+        return cast(Callable[[Decorated], Decorated], super().response(*args, **kwargs))
+
+    def alt_response(self, *args: Any, **kwargs: Any) -> Callable[[Decorated], Decorated]:
+        """Document another answer."""
+        return cast(Callable[[Decorated], Decorated], super().alt_response(*args, **kwargs))
+
+    @staticmethod
+    def doc(**kwargs: Any) -> Callable[[Decorated], Decorated]:
+        """Add to the documentation of the operation."""
+        return cast(Callable[[Decorated], Decorated], SmorestBlueprint.doc(**kwargs))
+
+
+class JobIdConverter(BaseConverter):
+    """The id of a job. Anything else in its place is a URL that does not exist: 404."""
+
+    regex = "[0-9a-f]{24}"
+    example = "6740d0c0a1b2c3d4e5f60718"
+
+
+class ExecutionIdConverter(BaseConverter):
+    """The id of an execution: that of its job, then what it was made for."""
+
+    regex = "[0-9a-f]{24}:[0-9A-Za-z:-]{1,300}"
+    example = "6740d0c0a1b2c3d4e5f60718:1735689600000"
+
+
+class JobKeyConverter(BaseConverter):
+    """A name that users give their jobs."""
+
+    regex = "[A-Za-z0-9._:~-]{1,128}"
+    example = "weekly-report"
+
+
+_CONVERTERS: dict[str, type[Any]] = {
+    "job_id": JobIdConverter,
+    "execution_id": ExecutionIdConverter,
+    "job_key": JobKeyConverter,
+}
+
+
+def register_converters(app: Flask, api: Api) -> None:
+    """Make the ids known to the router and to the OpenAPI document."""
+    for name, converter in _CONVERTERS.items():
+        app.url_map.converters[name] = converter
+        api.register_converter(converter, _parameter_schema)
+
+
+def _parameter_schema(converter: Any) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^{converter.regex}$", "example": converter.example}

@@ -1,0 +1,146 @@
+"""`/api/cron/{id}/…`: what is done with a job besides changing its definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from flask.views import MethodView
+
+from webhookcron.api.auth import signed_in
+from webhookcron.api.blueprints import Blueprint
+from webhookcron.api.execution_schemas import ExecutionSchema
+from webhookcron.api.job_schemas import JobSchema
+from webhookcron.api.jobs import Answer, answer
+from webhookcron.api.request_headers import (
+    IDEMPOTENCY_KEY_PARAMETER,
+    IF_MATCH_PARAMETER,
+    idempotency_key,
+    if_match,
+)
+from webhookcron.api.schema_base import BaseSchema, Flag, Moment
+from webhookcron.api.services import services
+from webhookcron.core.executions import Execution
+from webhookcron.service.principals import Principal, Scope
+
+blueprint = Blueprint("Cron job actions", __name__, url_prefix="/api/cron", description="Pause, resume, run.")
+
+
+class TriggeredSchema(BaseSchema):
+    """The execution that was made."""
+
+    execution = ma.fields.Nested(ExecutionSchema, required=True)
+
+
+class BackfillRequestSchema(BaseSchema):
+    """Which past fire times to run."""
+
+    # `from` is no name in Python.
+    first = Moment(required=True, data_key="from", metadata={"description": "The earliest fire time"})
+    last = Moment(
+        required=True,
+        data_key="to",
+        metadata={"description": "The latest fire time; the job's fire times must have come up to it"},
+    )
+    dry_run = Flag(load_default=False, metadata={"description": "Only list the fire times"})
+
+
+class BackfillSchema(BaseSchema):
+    """The fire times of a range, and the executions made for them."""
+
+    count = ma.fields.Integer(required=True)
+    dry_run = ma.fields.Boolean(required=True)
+    fire_times = ma.fields.List(Moment(), required=True)
+    executions = ma.fields.List(ma.fields.Nested(ExecutionSchema), required=True)
+
+
+@blueprint.route("/<job_id:job_id>/pause", endpoint="pause")
+class Pause(MethodView):
+    """Stop the schedule."""
+
+    @signed_in(Scope.WRITE)
+    @blueprint.response(200, JobSchema)
+    @blueprint.alt_response(404, "NOT_FOUND")
+    @blueprint.alt_response(409, "CONFLICT")
+    @blueprint.alt_response(412, "PRECONDITION_FAILED")
+    @blueprint.doc(operationId="pauseJob", parameters=[IF_MATCH_PARAMETER])
+    def post(self, principal: Principal, job_id: str) -> Answer:
+        """Pause a cron job
+
+        Fire times inside the pause are neither run nor made up for. What runs goes on; manual triggers still work.
+        """
+        return answer(services().jobs.pause(principal, job_id, if_match()))
+
+
+@blueprint.route("/<job_id:job_id>/resume", endpoint="resume")
+class Resume(MethodView):
+    """Go on with the schedule."""
+
+    @signed_in(Scope.WRITE)
+    @blueprint.response(200, JobSchema)
+    @blueprint.alt_response(404, "NOT_FOUND")
+    @blueprint.alt_response(409, "CONFLICT")
+    @blueprint.alt_response(412, "PRECONDITION_FAILED")
+    @blueprint.doc(operationId="resumeJob", parameters=[IF_MATCH_PARAMETER])
+    def post(self, principal: Principal, job_id: str) -> Answer:
+        """Resume a paused or disabled cron job
+
+        It goes on with its next fire time from now; when none is left it is completed. 409: it was completed before.
+        """
+        return answer(services().jobs.resume(principal, job_id, if_match()))
+
+
+@blueprint.route("/<job_id:job_id>/trigger", endpoint="trigger")
+class TriggerJob(MethodView):
+    """Run now."""
+
+    @signed_in(Scope.TRIGGER)
+    @blueprint.response(202, TriggeredSchema, description="The execution, queued")
+    @blueprint.alt_response(404, "NOT_FOUND")
+    @blueprint.alt_response(422, "UNPROCESSABLE_ENTITY")
+    @blueprint.doc(operationId="triggerJob", parameters=[IDEMPOTENCY_KEY_PARAMETER])
+    def post(self, principal: Principal, job_id: str) -> dict[str, Execution]:
+        """Run a cron job now
+
+        Works on paused jobs, too, ignores `overlapPolicy` and does not count for `maxRuns`. The same Idempotency-Key
+        gives the same execution again.
+        """
+        return {"execution": services().executions.trigger(principal, job_id, idempotency_key())}
+
+
+@blueprint.route("/<job_id:job_id>/backfill", endpoint="backfill")
+class BackfillJob(MethodView):
+    """Run past fire times."""
+
+    @signed_in(Scope.TRIGGER)
+    @blueprint.arguments(
+        BackfillRequestSchema,
+        example={"from": "2030-01-01T00:00:00Z", "to": "2030-01-31T23:59:59Z", "dryRun": True},
+    )
+    @blueprint.response(202, BackfillSchema, description="The executions, queued")
+    @blueprint.alt_response(200, schema=BackfillSchema, description="The list of a dry run", success=True)
+    @blueprint.alt_response(400, "BAD_REQUEST")
+    @blueprint.alt_response(404, "NOT_FOUND")
+    @blueprint.doc(operationId="backfillJob", parameters=[IDEMPOTENCY_KEY_PARAMETER])
+    def post(self, principal: Principal, values: dict[str, Any], job_id: str) -> tuple[dict[str, Any], int]:
+        """Run past fire times of a cron job
+
+        Makes an execution for each fire time of the present schedule in the range, at most 1,000. With the same
+        Idempotency-Key each fire time gets one execution, however often this is repeated.
+        """
+        dry_run = values["dry_run"]
+        backfill = services().executions.backfill(
+            principal,
+            job_id,
+            first=values["first"],
+            last=values["last"],
+            dry_run=dry_run,
+            idempotency_key=idempotency_key(),
+        )
+        body = {
+            "count": len(backfill.fire_times),
+            "dry_run": dry_run,
+            "fire_times": backfill.fire_times,
+            "executions": backfill.executions,
+        }
+        return body, 200 if dry_run else 202

@@ -1,0 +1,66 @@
+"""The Flask application: all of its wiring, and nothing else."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Flask
+
+from webhookcron import __version__
+from webhookcron.api import execution_actions, executions, health, job_actions, jobs
+from webhookcron.api.blueprints import register_converters
+from webhookcron.api.docs import register_documentation
+from webhookcron.api.errors import RestApi, register_error_handlers
+from webhookcron.api.services import Services
+from webhookcron.config import Settings
+from webhookcron.core.errors import StoreUnavailable
+from webhookcron.service.platform import Platform
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Of any request; a payload may have 256 KiB, and escapes may make it longer on the way."""
+
+
+def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
+    """The API as a WSGI application on `platform`; by default on the stores that `settings` name.
+
+    Stores that are away now are no obstacle: requests answer 503 until they are there.
+    """
+    app = Flask("webhookcron", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        API_TITLE="webhookcron",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.0.3",
+        API_SPEC_OPTIONS={
+            "info": {"description": "Calls webhooks on schedule."},
+            "components": {
+                "securitySchemes": {
+                    "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: `whk_…`"}
+                }
+            },
+        },
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    app.extensions["webhookcron"] = Services.of(_connected(settings) if platform is None else platform)
+    api = RestApi(app)
+    register_converters(app, api)
+    register_error_handlers(app)
+    for part in (jobs, job_actions, executions, execution_actions, health):
+        api.register_blueprint(part.blueprint)
+    register_documentation(app)
+    return app
+
+
+def _connected(settings: Settings) -> Platform:
+    # Connecting brings the drivers along, which importing this module does not need.
+    from webhookcron.storage.indexes import ensure_indexes
+    from webhookcron.wiring import connect
+
+    platform = connect(settings)
+    try:
+        ensure_indexes(platform.database)
+    except StoreUnavailable as error:
+        log.warning("api.indexes_later", error=str(error))
+    return platform

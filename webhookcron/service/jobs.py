@@ -1,0 +1,272 @@
+"""The life of cron jobs: create, look up, change, pause, resume, delete."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from webhookcron.core.errors import KeyTaken, NotFound, StoreUnavailable, VersionConflict
+from webhookcron.core.executions import Reason
+from webhookcron.core.jobs import Job, JobStatus
+from webhookcron.service import job_states
+from webhookcron.service.conditions import UNCONDITIONAL, Condition
+from webhookcron.service.definition_fields import patched
+from webhookcron.service.definitions import Definition, DefinitionRules
+from webhookcron.service.errors import Conflict, Invalid
+from webhookcron.service.job_queries import JobQuery
+from webhookcron.service.mirror import Mirror
+from webhookcron.service.platform import Platform, retention_of, stored_now
+from webhookcron.service.principals import Principal
+from webhookcron.storage.job_documents import tick_job_of
+
+log = structlog.get_logger(__name__)
+
+MAX_TRIES = 8
+"""How often a change without condition starts anew because another change came first."""
+
+CHANGED_TOO_OFTEN = "the job was changed by others again and again meanwhile; try again"
+
+Transition = Callable[[Job, datetime], Job]
+"""A job as it is and platform time -> the job as it shall be; the same object when nothing is to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """One page of a list of jobs."""
+
+    items: list[Job]
+    page: int
+    """From 1."""
+    limit: int
+    total: int
+
+
+class JobService:
+    """What users do with cron jobs.
+
+    Every method may raise StoreUnavailable, TickSourceUnavailable (platform time was never known), NotFound (which
+    also stands for other owners' jobs) and, where something is changed, VersionConflict and KeyTaken.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._jobs = platform.jobs
+        self._mirror = Mirror(platform)
+        self.rules = DefinitionRules(
+            target_policy=platform.target_policy,
+            default_timezone=platform.settings.timezone,
+            random_bytes=secrets.token_bytes,
+        )
+
+    # --- reading
+
+    def get(self, principal: Principal, job_id: str) -> Job:
+        """The job."""
+        return self._jobs.get(job_id, owner_id=principal.owner_filter)
+
+    def page(self, principal: Principal, query: JobQuery) -> JobPage:
+        """One page of the jobs that the caller may see."""
+        items, total = self._jobs.list(
+            query.filter(principal.owner_filter),
+            sort=query.sort_keys(),
+            skip=(query.page - 1) * query.limit,
+            limit=query.limit,
+        )
+        return JobPage(items, query.page, query.limit, total)
+
+    # --- creating and changing
+
+    def create(self, principal: Principal, values: Mapping[str, Any]) -> Job:
+        """A new job of the caller. Raises Invalid."""
+        now = stored_now(self._platform.clock)
+        definition = self.rules.build(values, now=now)
+        active = values.get("is_active")
+        job = job_states.new_job(
+            definition,
+            job_id=new_job_id(now),
+            owner_id=principal.user_id,
+            now=now,
+            active=active is None or bool(active),
+        )
+        self._jobs.create(job)
+        self._mirror.show(job)
+        return job
+
+    def replace(
+        self,
+        principal: Principal,
+        job_id: str,
+        values: Mapping[str, Any],
+        condition: Condition = UNCONDITIONAL,
+    ) -> Job:
+        """The job with its whole definition replaced by `values`. Raises Invalid.
+
+        Left out are, besides secrets, `is_active`: a pause is no part of the definition and outlasts it.
+        """
+
+        def transition(job: Job, now: datetime) -> Job:
+            changed = self._redefined(job, self.rules.build(values, now=now, stored=job), now)
+            return _with_activity(changed, values.get("is_active"), now)
+
+        return self._change(principal, job_id, condition, transition)
+
+    def patch(
+        self,
+        principal: Principal,
+        job_id: str,
+        patch: Mapping[str, Any],
+        condition: Condition = UNCONDITIONAL,
+    ) -> Job:
+        """The job with the given top-level fields replaced; None puts one back to its default. Raises Invalid."""
+        activity = _wanted_activity(patch)
+        fields = {name: value for name, value in patch.items() if name not in ("status", "is_active")}
+
+        def transition(job: Job, now: datetime) -> Job:
+            changed = job
+            if fields:
+                changed = self._redefined(
+                    job, self.rules.build(patched(job, fields), now=now, stored=job), now
+                )
+            if activity is None:
+                return changed
+            return job_states.resumed(changed, now) if activity else job_states.paused(changed, now)
+
+        return self._change(principal, job_id, condition, transition)
+
+    def put_by_key(
+        self, principal: Principal, key: str, values: Mapping[str, Any], condition: Condition = UNCONDITIONAL
+    ) -> tuple[Job, bool]:
+        """The caller's job called `key` with its definition replaced, or a new one: (job, whether it is new).
+
+        Raises Invalid, and VersionConflict when a condition is given and there is no such job.
+        """
+        if values.get("key") not in (None, key):
+            raise Invalid({"key": [f"must be left out or be the key of the URL, {key!r}"]})
+        values = {**values, "key": key}
+        for _ in range(MAX_TRIES):
+            try:
+                job = self._jobs.get_by_key(key, owner_id=principal.user_id)
+            except NotFound:
+                if condition.given:
+                    raise VersionConflict from None
+                try:
+                    return self.create(principal, values), True
+                except KeyTaken:
+                    continue  # Someone else created it just now.
+            try:
+                return self.replace(principal, job.id, values, condition), False
+            except NotFound:
+                continue  # Someone else deleted it just now.
+        raise Conflict(CHANGED_TOO_OFTEN)
+
+    def pause(self, principal: Principal, job_id: str, condition: Condition = UNCONDITIONAL) -> Job:
+        """The job, paused. Raises Conflict when it is completed."""
+        return self._change(principal, job_id, condition, job_states.paused)
+
+    def resume(self, principal: Principal, job_id: str, condition: Condition = UNCONDITIONAL) -> Job:
+        """The job, active again (or completed, when its last fire time has passed). Raises Conflict when it was."""
+        return self._change(principal, job_id, condition, job_states.resumed)
+
+    def delete(
+        self,
+        principal: Principal,
+        job_id: str,
+        *,
+        delete_logs: bool = False,
+        condition: Condition = UNCONDITIONAL,
+    ) -> None:
+        """Remove the job and cancel its executions that wait; its logs stay unless `delete_logs`."""
+        for _ in range(MAX_TRIES):
+            job = self.get(principal, job_id)
+            condition.check(job.version)
+            now = stored_now(self._platform.clock)
+            try:
+                self._jobs.delete(job.id, expected_version=job.version)
+            except VersionConflict:
+                if condition.given:
+                    raise
+                continue
+            self._mirror.forget(job)
+            self._end_executions(job, now, delete_logs=delete_logs)
+            return
+        raise Conflict(CHANGED_TOO_OFTEN)
+
+    # --- steps
+
+    def _redefined(self, job: Job, definition: Definition, now: datetime) -> Job:
+        before = Definition.of(job)
+        if definition.same_as(before):
+            return job
+        if definition.moves_fire_times(before):
+            return job_states.rescheduled(job, definition, now)
+        return job_states.redefined(job, definition, now)
+
+    def _change(self, principal: Principal, job_id: str, condition: Condition, transition: Transition) -> Job:
+        for _ in range(MAX_TRIES):
+            job = self.get(principal, job_id)
+            condition.check(job.version)
+            now = stored_now(self._platform.clock)
+            changed = transition(job, now)
+            if changed is job:
+                return job
+            try:
+                stored = self._store(job, changed, now)
+            except VersionConflict:
+                if condition.given:
+                    raise
+                continue
+            self._mirror.show(stored)
+            return stored
+        raise Conflict(CHANGED_TOO_OFTEN)
+
+    def _store(self, job: Job, changed: Job, now: datetime) -> Job:
+        moved = Definition.of(changed).moves_fire_times(Definition.of(job))
+        if not moved and changed.status is job.status:
+            return self._jobs.update_definition(changed, expected_version=job.version)
+        if job.status is JobStatus.ACTIVE:
+            # Fire times up to now belong to the present rule: they are made before another one comes into force.
+            self._platform.scheduler.settle(tick_job_of(job), now)
+        return self._jobs.update(changed, expected_version=job.version)
+
+    def _end_executions(self, job: Job, now: datetime, *, delete_logs: bool) -> None:
+        executions = self._platform.executions
+        try:
+            executions.cancel(
+                job.id, Reason.DELETED, now=now, expire_at=now + retention_of(job, self._platform)
+            )
+        except StoreUnavailable as error:
+            # The job is gone: what is still queued ends as cancelled when a worker claims it.
+            log.warning("api.cancel_later", job_id=job.id, error=str(error))
+        if delete_logs:
+            executions.delete_final(job.id)
+
+
+def new_job_id(now: datetime) -> str:
+    """24 hexadecimal digits, ordered by the second of creation, then random: neighbours in time lie together."""
+    return f"{int(now.timestamp()):08x}{secrets.token_hex(8)}"
+
+
+def _with_activity(job: Job, is_active: bool | None, now: datetime) -> Job:
+    """`is_active` of a whole definition: False pauses, True ends a pause and nothing else."""
+    if is_active is False:
+        return job_states.paused(job, now)
+    if is_active and job.status is JobStatus.PAUSED:
+        return job_states.resumed(job, now)
+    return job
+
+
+def _wanted_activity(patch: Mapping[str, Any]) -> bool | None:
+    """Whether a patch makes the job active; None when it says nothing about that."""
+    wanted: list[bool] = []
+    if "is_active" in patch:
+        wanted.append(patch["is_active"] is not False)
+    if "status" in patch:
+        wanted.append(patch["status"] != JobStatus.PAUSED.value)
+    if len(set(wanted)) > 1:
+        raise Invalid({"status": ["contradicts isActive: give only one"]})
+    return wanted[0] if wanted else None
