@@ -11,7 +11,7 @@ here it holds for all.) So each expression is a set of instants:
 The functions here find or count elements of that set without enumerating it.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from webhookcron.core.cron import CronExpression
@@ -21,6 +21,7 @@ from webhookcron.core.wallclock import (
     clock_change_at,
     clock_changes,
     first_instant,
+    last_instant,
     wall_reading,
 )
 
@@ -31,20 +32,18 @@ _MAX_GAPS_IN_A_ROW = 100
 
 def next_instant(expression: CronExpression, tz: ZoneInfo, after: datetime) -> datetime | None:
     """Return the first fire time strictly after the aware `after`, aware UTC; None when none comes."""
-    reading = _whole_second(after, tz)
-    wall = reading.replace(fold=0)
-    if expression.fixed_time:
-        return _next_fixed(expression, tz, wall, reading.fold)
-    return _next_wildcard(expression, tz, wall, reading.fold)
+    if not expression.fixed_time:
+        return _next_wildcard(expression, tz, after)
+    candidate = expression.next_wall_time(_first_unserved(after, tz))
+    return None if candidate is None else first_instant(candidate, tz)
 
 
 def latest_instant(expression: CronExpression, tz: ZoneInfo, until: datetime) -> datetime | None:
     """Return the last fire time at or before the aware `until`, aware UTC; None when none was."""
-    reading = _whole_second(until, tz)
-    wall = reading.replace(fold=0)
-    if expression.fixed_time:
-        return _latest_fixed(expression, tz, wall, reading.fold)
-    return _latest_wildcard(expression, tz, wall, reading.fold)
+    if not expression.fixed_time:
+        return _latest_wildcard(expression, tz, until)
+    candidate = expression.previous_wall_time(_first_unserved(until, tz) - SECOND)
+    return None if candidate is None else first_instant(candidate, tz)
 
 
 def count_instants(expression: CronExpression, tz: ZoneInfo, after: datetime, until: datetime) -> int:
@@ -54,22 +53,18 @@ def count_instants(expression: CronExpression, tz: ZoneInfo, after: datetime, un
     return (_count_fixed if expression.fixed_time else _count_wildcard)(expression, tz, after, until)
 
 
-def _next_fixed(expression: CronExpression, tz: ZoneInfo, wall: datetime, fold: int) -> datetime | None:
-    candidate = expression.next_wall_time(_first_unserved(wall, fold, tz))
-    return None if candidate is None else first_instant(candidate, tz)
+def _first_unserved(moment: datetime, tz: ZoneInfo) -> datetime:
+    """Return the first wall time whose turn, as one of a fixed-time job, has not come by `moment`.
 
-
-def _latest_fixed(expression: CronExpression, tz: ZoneInfo, wall: datetime, fold: int) -> datetime | None:
-    candidate = expression.previous_wall_time(_first_unserved(wall, fold, tz) - SECOND)
-    return None if candidate is None else first_instant(candidate, tz)
+    In a second pass, all wall times up to the end of the fold had theirs in the first one.
+    """
+    wall = _whole_second(moment, tz)
+    fold = clock_change_at(wall, tz)
+    return fold.end_wall if fold is not None and moment >= fold.at else wall + SECOND
 
 
 def _count_fixed(expression: CronExpression, tz: ZoneInfo, after: datetime, until: datetime) -> int:
-    start, end = (_whole_second(moment, tz) for moment in (after, until))
-    count = expression.count_wall_times(
-        _first_unserved(start.replace(fold=0), start.fold, tz),
-        _first_unserved(end.replace(fold=0), end.fold, tz),
-    )
+    count = expression.count_wall_times(_first_unserved(after, tz), _first_unserved(until, tz))
     for change in clock_changes(tz, after, until):
         if change.kind is ClockChangeKind.GAP:
             together = expression.count_wall_times(change.first_wall, change.end_wall + SECOND)
@@ -77,73 +72,59 @@ def _count_fixed(expression: CronExpression, tz: ZoneInfo, after: datetime, unti
     return count
 
 
-def _first_unserved(wall: datetime, fold: int, tz: ZoneInfo) -> datetime:
-    """Return the first wall time whose turn, as one of a fixed-time job, has not come at `wall`.
-
-    In a second pass, all wall times up to the end of the fold had theirs in the first one.
-    """
-    if not fold:
-        return wall + SECOND
-    change = clock_change_at(wall, tz)
-    assert change is not None
-    return change.end_wall
-
-
-def _next_wildcard(expression: CronExpression, tz: ZoneInfo, wall: datetime, fold: int) -> datetime | None:
-    here = clock_change_at(wall, tz)
+def _next_wildcard(expression: CronExpression, tz: ZoneInfo, after: datetime) -> datetime | None:
+    wall = _whole_second(after, tz)
     candidate = expression.next_wall_time(wall + SECOND)
-    if here is not None:
+    fold = clock_change_at(wall, tz)
+    if fold is not None:
         # `wall` happens twice. Its own pass is looked through to the end of the fold.
-        if candidate is not None and candidate < here.end_wall:
-            return _instant_in_pass(candidate, tz, fold)
-        if not fold:
-            repeated = expression.next_wall_time(here.first_wall)
-            if repeated is not None and repeated < here.end_wall:
-                return _instant_in_pass(repeated, tz, fold=1)
+        second_pass = after >= fold.at
+        if candidate is not None and candidate < fold.end_wall:
+            return last_instant(candidate, tz) if second_pass else first_instant(candidate, tz)
+        if not second_pass:
+            repeated = expression.next_wall_time(fold.first_wall)
+            if repeated is not None and repeated < fold.end_wall:
+                return last_instant(repeated, tz)
     for _ in range(_MAX_GAPS_IN_A_ROW):
         if candidate is None:
             return None
         change = clock_change_at(candidate, tz)
         if change is None or change.kind is ClockChangeKind.FOLD:
-            return _instant_in_pass(candidate, tz, fold=0)
+            return first_instant(candidate, tz)
         candidate = expression.next_wall_time(change.end_wall)
     return None
 
 
-def _latest_wildcard(expression: CronExpression, tz: ZoneInfo, wall: datetime, fold: int) -> datetime | None:
-    here = clock_change_at(wall, tz)
+def _latest_wildcard(expression: CronExpression, tz: ZoneInfo, until: datetime) -> datetime | None:
+    wall = _whole_second(until, tz)
     candidate = expression.previous_wall_time(wall)
-    if here is not None:
-        if candidate is not None and candidate >= here.first_wall:
-            return _instant_in_pass(candidate, tz, fold)
-        if fold:
-            first_pass = expression.previous_wall_time(here.end_wall - SECOND)
-            if first_pass is not None and first_pass >= here.first_wall:
-                return _instant_in_pass(first_pass, tz, fold=0)
+    fold = clock_change_at(wall, tz)
+    if fold is not None:
+        second_pass = until >= fold.at
+        if candidate is not None and candidate >= fold.first_wall:
+            return last_instant(candidate, tz) if second_pass else first_instant(candidate, tz)
+        if second_pass:
+            first_pass = expression.previous_wall_time(fold.end_wall - SECOND)
+            if first_pass is not None and first_pass >= fold.first_wall:
+                return first_instant(first_pass, tz)
     for _ in range(_MAX_GAPS_IN_A_ROW):
         if candidate is None:
             return None
         change = clock_change_at(candidate, tz)
         if change is None or change.kind is ClockChangeKind.FOLD:
-            return _instant_in_pass(candidate, tz, fold=1)
+            return last_instant(candidate, tz)
         candidate = expression.previous_wall_time(change.first_wall - SECOND)
     return None
 
 
 def _count_wildcard(expression: CronExpression, tz: ZoneInfo, after: datetime, until: datetime) -> int:
     count = 0
-    start = _whole_second(after, tz).replace(fold=0) + SECOND
+    start = _whole_second(after, tz) + SECOND
     for change in clock_changes(tz, after, until):
         count += expression.count_wall_times(start, change.wall_before)
         start = change.wall_after
-    return count + expression.count_wall_times(start, _whole_second(until, tz).replace(fold=0) + SECOND)
+    return count + expression.count_wall_times(start, _whole_second(until, tz) + SECOND)
 
 
 def _whole_second(moment: datetime, tz: ZoneInfo) -> datetime:
     return wall_reading(moment, tz).replace(microsecond=0)
-
-
-def _instant_in_pass(wall: datetime, tz: ZoneInfo, fold: int) -> datetime:
-    offset = wall.replace(tzinfo=tz, fold=fold).utcoffset()
-    assert offset is not None
-    return (wall - offset).replace(tzinfo=UTC)

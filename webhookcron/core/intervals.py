@@ -130,7 +130,7 @@ class Interval:
         return _months_later(self._anchor_wall(), _MONTHS[self.unit] * self.value * number)
 
     def _anchor_wall(self) -> datetime:
-        return wall_reading(self.anchor, self.tz).replace(fold=0)
+        return wall_reading(self.anchor, self.tz)
 
 
 def _months_later(wall: datetime, months: int) -> datetime | None:

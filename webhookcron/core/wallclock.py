@@ -1,21 +1,27 @@
 """Between wall clock readings of a zone and instants, and the clock changes that stand between them.
 
 A wall time is a naive datetime: what the clock on the wall shows. A clock change makes some wall
-times not happen at all (a gap) or happen twice (a fold; the terms of PEP 495). Python answers
-`utcoffset()` for both passes of such a wall time; this module finds the change itself, to the
-second, for changes of any size: 30 minutes on Lord Howe, two hours at Troll, a day in Apia.
+times not happen at all (a gap) or happen twice (a fold; the terms of PEP 495). This module finds the
+changes, to the second and of any size: 30 minutes on Lord Howe, two hours at Troll, a day in Apia.
+
+Everything here is derived from the direction UTC to wall clock. The other direction of `zoneinfo` is
+wrong in the last year that a zone file lists, where it applies the rule for the years after: it has
+America/Nuuk put its clocks back in October 2023, which did not happen.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 SECOND = timedelta(seconds=1)
-# Shorter than the time between any two changes in the IANA database, the shortest of which is a
-# week less an hour (Recife 2000), so that comparing the offsets at both ends of a step misses none.
-_SEARCH_STEP = timedelta(days=1)
+# No two changes in the IANA database are closer than a week less an hour (Recife 2000), so comparing the
+# offsets at both ends of a shorter stretch misses none, and there is one change in it at most.
+_SEARCH_STEP = timedelta(days=3)
+# No offset from UTC is as large, nor is any change of one.
+_MOST_OFFSET = timedelta(hours=26)
 
 
 class ClockChangeKind(StrEnum):
@@ -65,16 +71,8 @@ class ClockChange:
 
 def clock_change_at(wall: datetime, tz: ZoneInfo) -> ClockChange | None:
     """Return the clock change that skips or repeats the naive `wall`, or None for an ordinary one."""
-    first = wall.replace(tzinfo=tz, fold=0).utcoffset()
-    second = wall.replace(tzinfo=tz, fold=1).utcoffset()
-    assert first is not None
-    assert second is not None
-    if first == second:
-        return None
-    # PEP 495: fold=0 answers with the offset before the change, fold=1 with the one after it, both
-    # in gaps and in folds. So the change lies between the two readings of this wall time.
-    readings = sorted((wall - first, wall - second))
-    return _change_between(readings[0].replace(tzinfo=UTC), readings[1].replace(tzinfo=UTC), tz)
+    _, change = _offset_on(wall.date(), tz)
+    return change if change is not None and change.first_wall <= wall < change.end_wall else None
 
 
 def first_instant(wall: datetime, tz: ZoneInfo) -> datetime:
@@ -83,40 +81,51 @@ def first_instant(wall: datetime, tz: ZoneInfo) -> datetime:
     An ordinary wall time has one instant; a skipped one fires at the end of the gap, a repeated one
     in the first pass. Never decreases when `wall` grows.
     """
-    first = wall.replace(tzinfo=tz, fold=0).utcoffset()
-    second = wall.replace(tzinfo=tz, fold=1).utcoffset()
-    assert first is not None
-    assert second is not None
-    if second > first:
-        change = clock_change_at(wall, tz)
-        assert change is not None
-        return change.at
-    return (wall - first).replace(tzinfo=UTC)
+    offset, change = _offset_on(wall.date(), tz)
+    if change is not None and wall >= change.wall_before:
+        return max(change.at, (wall - change.offset_after).replace(tzinfo=UTC))
+    return (wall - offset).replace(tzinfo=UTC)
+
+
+def last_instant(wall: datetime, tz: ZoneInfo) -> datetime:
+    """Return the last instant, aware UTC, at which the clock shows the naive `wall`, which happens."""
+    offset, change = _offset_on(wall.date(), tz)
+    if change is not None and wall >= change.wall_after:
+        offset = change.offset_after
+    return (wall - offset).replace(tzinfo=UTC)
 
 
 def wall_reading(moment: datetime, tz: ZoneInfo) -> datetime:
-    """Return the naive wall time of the aware `moment` in `tz`; `fold` is 1 in a second pass."""
-    return moment.astimezone(tz).replace(tzinfo=None)
+    """Return the naive wall time that the clocks of `tz` show at the aware `moment`."""
+    return moment.astimezone(tz).replace(tzinfo=None, fold=0)
 
 
 def clock_changes(tz: ZoneInfo, after: datetime, until: datetime) -> Iterator[ClockChange]:
     """Yield the clock changes of `tz` with `after` < at <= `until`, earliest first."""
-    start = after
+    start, until = after.astimezone(UTC), until.astimezone(UTC)
     while start < until:
-        end = min(start + _SEARCH_STEP, until)
+        end = min(until, start + _SEARCH_STEP)
         if _offset(start, tz) != _offset(end, tz):
             yield _change_between(start, end, tz)
         start = end
 
 
+@functools.lru_cache(maxsize=16_384)
+def _offset_on(day: date, tz: ZoneInfo) -> tuple[timedelta, ClockChange | None]:
+    """Return the offset with which the wall clock day `day` begins, and the change on or beside it."""
+    midnight = datetime.combine(day, time(), UTC)
+    before, until = midnight - _MOST_OFFSET, midnight + timedelta(days=1) + _MOST_OFFSET
+    offset = _offset(before, tz)
+    return offset, None if _offset(until, tz) == offset else _change_between(before, until, tz)
+
+
 def _offset(moment: datetime, tz: ZoneInfo) -> timedelta:
-    offset = moment.astimezone(tz).utcoffset()
-    assert offset is not None
-    return offset
+    """Return the offset at `moment`, aware UTC, without asking for that of a wall time."""
+    return wall_reading(moment, tz) - moment.replace(tzinfo=None)
 
 
 def _change_between(before: datetime, until: datetime, tz: ZoneInfo) -> ClockChange:
-    """Return the only clock change in (`before`, `until`], found by halving the interval."""
+    """Return the only clock change in (`before`, `until`], both UTC, found by halving the interval."""
     old = _offset(before, tz)
     # Changes happen at whole seconds, so the halving starts on one.
     low = before.replace(microsecond=0)
@@ -128,5 +137,5 @@ def _change_between(before: datetime, until: datetime, tz: ZoneInfo) -> ClockCha
             lower = middle
         else:
             upper = middle
-    at = (low + upper * SECOND).astimezone(UTC)
+    at = low + upper * SECOND
     return ClockChange(at=at, offset_before=old, offset_after=_offset(at, tz))

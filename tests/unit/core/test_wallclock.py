@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhookcron.core.wallclock import ClockChangeKind, clock_change_at, clock_changes, first_instant
+from webhookcron.core.wallclock import (
+    ClockChangeKind,
+    clock_change_at,
+    clock_changes,
+    first_instant,
+    last_instant,
+    wall_reading,
+)
 from webhookcron.core.zones import zone, zone_names
 
 # zone, a wall time that the change skips or repeats, its kind, and the first wall time after it
@@ -67,6 +74,18 @@ def test_the_two_changes_closest_to_each_other_are_both_found() -> None:
     assert found[-1].at - found[-2].at == timedelta(hours=167)
 
 
+def test_no_change_is_made_up_where_a_zone_file_ends_and_its_rule_begins() -> None:
+    # Nuuk stayed on its summer time in 2023; for the wall times of the evening, zoneinfo says otherwise.
+    tz = zone("America/Nuuk")
+    evening = datetime(2023, 10, 28, 23, 53)
+
+    assert clock_change_at(evening, tz) is None
+    assert first_instant(evening, tz) == datetime(2023, 10, 29, 1, 53, tzinfo=UTC)
+    assert not list(
+        clock_changes(tz, datetime(2023, 10, 27, 1, 53, tzinfo=UTC), datetime(2023, 10, 31, tzinfo=UTC))
+    )
+
+
 def test_a_zone_without_changes_has_none() -> None:
     assert not list(
         clock_changes(zone("UTC"), datetime(1900, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
@@ -87,8 +106,11 @@ def test_the_instant_of_a_wall_time_never_decreases(name: str, wall: datetime, s
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(zone_names())), st.datetimes(datetime(1890, 1, 1), datetime(2150, 1, 1)))
-def test_the_instant_of_a_moment_is_itself_outside_second_passes(name: str, moment: datetime) -> None:
+def test_every_moment_is_found_again_from_its_wall_time(name: str, moment: datetime) -> None:
     tz = zone(name)
-    local = moment.replace(tzinfo=UTC).astimezone(tz)
+    instant = moment.replace(tzinfo=UTC)
+    wall = wall_reading(instant, tz)
+    change = clock_change_at(wall, tz)
 
-    assert local.fold or first_instant(local.replace(tzinfo=None), tz) == local
+    assert last_instant(wall, tz) >= first_instant(wall, tz)
+    assert instant == (last_instant(wall, tz) if change and instant >= change.at else first_instant(wall, tz))
