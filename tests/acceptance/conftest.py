@@ -187,11 +187,18 @@ class RunningPlatform:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self.ready_file.exists():
+        while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the platform did not start:\n{self.log()}", pytrace=False)
             time.sleep(0.05)
-        self.pids("api")
+
+    def _is_ready(self) -> bool:
+        try:
+            self._ready = json.loads(self.ready_file.read_text())
+        except FileNotFoundError:
+            return False
+        # One that was killed leaves its file behind.
+        return bool(self._ready["pid"] == self.pid)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ask it to stop, as Ctrl-C does; the exit code."""
