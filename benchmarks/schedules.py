@@ -2,7 +2,8 @@
 
 "computed" walks to the next fire time of a parsed expression, from another start each time; "cached" asks
 for one that was asked for before, as tickers do for jobs that share an expression; "parsed" reads an
-expression for the first time, as when a job is created. The best of several rounds is shown: the others
+expression for the first time, as when a job is created. What a zone's clocks do on a day is looked up once,
+in the first round. The best of several rounds is shown: the others
 measure what else the machine was doing.
 """
 
