@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import marshmallow as ma
@@ -10,26 +11,61 @@ from flask.views import MethodView
 from webhookcron.api.auth import signed_in
 from webhookcron.api.blueprints import Blueprint
 from webhookcron.api.execution_schemas import ExecutionSchema
-from webhookcron.api.job_schemas import JobSchema
-from webhookcron.api.jobs import Answer, answer
+from webhookcron.api.job_schemas import JobSchema, PatchJobSchema
+from webhookcron.api.jobs import Answer, answer, created
 from webhookcron.api.request_headers import (
     IDEMPOTENCY_KEY_PARAMETER,
     IF_MATCH_PARAMETER,
+    etag,
     idempotency_key,
     if_match,
 )
-from webhookcron.api.schema_base import BaseSchema, Flag, Moment
+from webhookcron.api.schema_base import BaseSchema, Flag, Moment, WholeNumber
 from webhookcron.api.services import services
 from webhookcron.core.executions import Execution
 from webhookcron.service.principals import Principal, Scope
 
 blueprint = Blueprint("Cron job actions", __name__, url_prefix="/api/cron", description="Pause, resume, run.")
 
+DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
+MAX_OVERLAP_MS = 30 * DEFAULT_OVERLAP_MS
+
 
 class TriggeredSchema(BaseSchema):
     """The execution that was made."""
 
     execution = ma.fields.Nested(ExecutionSchema, required=True)
+
+
+class RotateSchema(BaseSchema):
+    """How to rotate."""
+
+    body_optional = True
+
+    expire_old_after_ms = WholeNumber(
+        0,
+        MAX_OVERLAP_MS,
+        load_default=DEFAULT_OVERLAP_MS,
+        metadata={
+            "description": f"The old secret signs beside the new one for so long; default {DEFAULT_OVERLAP_MS}"
+        },
+    )
+
+
+class RotatedSchema(BaseSchema):
+    """The new signing secret."""
+
+    signing_secret = ma.fields.String(required=True, metadata={"description": "whsec_…; not shown again"})
+    old_secret_expires_at = Moment(
+        allow_none=True,
+        metadata={"description": "Until when the one before signs, too; null = it does not any more"},
+    )
+
+
+class CloneJobSchema(PatchJobSchema):
+    """Fields in which the new job differs."""
+
+    body_optional = True
 
 
 class BackfillRequestSchema(BaseSchema):
@@ -144,3 +180,51 @@ class BackfillJob(MethodView):
             "executions": backfill.executions,
         }
         return body, 200 if dry_run else 202
+
+
+@blueprint.route("/<job_id:job_id>/clone", endpoint="clone")
+class CloneJob(MethodView):
+    """Make another one like it."""
+
+    @signed_in(Scope.WRITE)
+    @blueprint.arguments(CloneJobSchema(partial=True), required=False, example={"name": "Monthly report"})
+    @blueprint.response(201, JobSchema, description="The new job, with its signing secret this once")
+    @blueprint.alt_response(400, "BAD_REQUEST")
+    @blueprint.alt_response(404, "NOT_FOUND")
+    @blueprint.alt_response(409, "CONFLICT")
+    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
+    @blueprint.doc(operationId="cloneJob")
+    def post(self, principal: Principal, changes: dict[str, Any], job_id: str) -> Answer:
+        """Copy a cron job
+
+        The copy has no key, a signing secret of its own, and is paused, unless the fields given say otherwise.
+        """
+        return created(services().jobs.clone(principal, job_id, changes))
+
+
+@blueprint.route("/<job_id:job_id>/secret/rotate", endpoint="rotate_secret")
+class RotateSecret(MethodView):
+    """Sign with another secret."""
+
+    @signed_in(Scope.WRITE)
+    @blueprint.arguments(RotateSchema, required=False, example={"expireOldAfterMs": DEFAULT_OVERLAP_MS})
+    @blueprint.response(200, RotatedSchema)
+    @blueprint.alt_response(400, "BAD_REQUEST")
+    @blueprint.alt_response(404, "NOT_FOUND")
+    @blueprint.alt_response(409, "CONFLICT")
+    @blueprint.alt_response(412, "PRECONDITION_FAILED")
+    @blueprint.doc(operationId="rotateSecret", parameters=[IF_MATCH_PARAMETER])
+    def post(self, principal: Principal, values: dict[str, int], job_id: str) -> Answer:
+        """Give a cron job a new signing secret
+
+        Calls carry a signature by each secret until the old one expires, so that receivers can change over in between.
+        """
+        job = services().jobs.rotate_secret(
+            principal,
+            job_id,
+            expire_old_after=timedelta(milliseconds=values["expire_old_after_ms"]),
+            condition=if_match(),
+        )
+        new, *old = job.request.signing_secrets
+        body = {"signing_secret": new.secret, "old_secret_expires_at": old[0].expires_at if old else None}
+        return body, 200, etag(job.version)

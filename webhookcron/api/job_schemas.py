@@ -30,8 +30,8 @@ from webhookcron.core.schedules import ScheduleType
 from webhookcron.core.success import MAX_JSON_PATH_LENGTH, MAX_PATTERN_LENGTH, MAX_STATUSES_LENGTH
 from webhookcron.core.target_urls import MAX_URL_LENGTH
 from webhookcron.core.zones import MAX_NAME_LENGTH
+from webhookcron.service.jobs import MAX_NAME
 
-MAX_NAME = 255
 MAX_DESCRIPTION = 2000
 MAX_TAGS = 20
 MAX_TAG = 50

@@ -93,6 +93,8 @@ class StrictParser(FlaskParser):
         """The body's JSON value; aborts with 400 when it is none."""
         body = req.get_data(cache=True)
         if not body:
+            if getattr(schema, "body_optional", False):
+                return {}
             abort(400, message="a JSON body is needed")
         if req.mimetype and not is_json_request(req):
             abort(400, message="the body must be JSON: send it with Content-Type: application/json")

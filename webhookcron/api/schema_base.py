@@ -62,6 +62,9 @@ class BaseSchema(ma.Schema):
 
     error_messages = _SCHEMA_MESSAGES
 
+    body_optional = False
+    """Whether a request without body means the empty object."""
+
     def on_bind_field(self, field_name: str, field_obj: ma.fields.Field[Any]) -> None:
         """Give the field its name on the wire."""
         field_obj.data_key = camel_case(field_obj.data_key or field_name)

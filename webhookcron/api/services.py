@@ -12,6 +12,7 @@ from webhookcron.service.executions import ExecutionService
 from webhookcron.service.health import HealthService
 from webhookcron.service.jobs import JobService
 from webhookcron.service.platform import Platform
+from webhookcron.service.previews import PreviewService
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Services:
 
     jobs: JobService
     executions: ExecutionService
+    previews: PreviewService
     health: HealthService
     authenticator: Authenticator
 
@@ -29,6 +31,7 @@ class Services:
         return cls(
             jobs=JobService(platform),
             executions=ExecutionService(platform),
+            previews=PreviewService(platform),
             health=HealthService(platform),
             authenticator=Authenticator(platform.api_keys, platform.clock),
         )

@@ -73,13 +73,28 @@ class DefinitionRules:
         Each value has its right type already; absent ones and None mean the default, secrets aside. Raises Invalid
         with everything that is wrong.
         """
+        return self._build(
+            values, now, stored.schedule if stored else None, stored.request if stored else None
+        )
+
+    def build_copy(self, values: Mapping[str, Any], origin: Job, *, now: datetime) -> Definition:
+        """The definition of a new job that takes over the secrets of `origin`, except for what signs its calls."""
+        return self._build(values, now, None, replace(origin.request, signing_secrets=()))
+
+    def _build(
+        self,
+        values: Mapping[str, Any],
+        now: datetime,
+        stored_schedule: Schedule | None,
+        stored_request: RequestSpec | None,
+    ) -> Definition:
         errors = FieldErrors()
         name = values.get("name")
         if not name:
             errors.add("name", "is needed")
         request = request_from_fields(
             values,
-            RequestContext(self.target_policy, self.random_bytes, stored.request if stored else None),
+            RequestContext(self.target_policy, self.random_bytes, stored_request),
             errors,
         )
         grace_ms = values.get("misfire_grace_ms")
@@ -89,7 +104,7 @@ class DefinitionRules:
                 now=now,
                 default_timezone=self.default_timezone,
                 grace=timedelta(milliseconds=DEFAULTS.misfire_grace_ms if grace_ms is None else grace_ms),
-                stored=stored.schedule if stored else None,
+                stored=stored_schedule,
             ),
             errors,
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from webhookcron.core.errors import KeyTaken, NotFound, StoreUnavailable, VersionConflict
 from webhookcron.core.executions import Reason
 from webhookcron.core.jobs import Job, JobStatus
+from webhookcron.core.signing import generate_secret
 from webhookcron.service import job_states
 from webhookcron.service.conditions import UNCONDITIONAL, Condition
 from webhookcron.service.definition_fields import patched
@@ -22,9 +23,14 @@ from webhookcron.service.job_queries import JobQuery
 from webhookcron.service.mirror import Mirror
 from webhookcron.service.platform import Platform, retention_of, stored_now
 from webhookcron.service.principals import Principal
+from webhookcron.service.request_fields import SECRET_BYTES
+from webhookcron.service.secret_values import rotated_secrets
 from webhookcron.storage.job_documents import tick_job_of
 
 log = structlog.get_logger(__name__)
+
+COPY_MARK = " (copy)"
+MAX_NAME = 255
 
 MAX_TRIES = 8
 """How often a change without condition starts anew because another change came first."""
@@ -85,17 +91,23 @@ class JobService:
         """A new job of the caller. Raises Invalid."""
         now = stored_now(self._platform.clock)
         definition = self.rules.build(values, now=now)
-        active = values.get("is_active")
-        job = job_states.new_job(
-            definition,
-            job_id=new_job_id(now),
-            owner_id=principal.user_id,
-            now=now,
-            active=active is None or bool(active),
-        )
-        self._jobs.create(job)
-        self._mirror.show(job)
-        return job
+        return self._created(principal, definition, now, active=values.get("is_active") is not False)
+
+    def clone(self, principal: Principal, job_id: str, changes: Mapping[str, Any]) -> Job:
+        """A new job of the caller with the definition of another and `changes` to it; paused unless they say otherwise.
+
+        It has no key, the name's copy mark, and a signing secret of its own, where `changes` do not name others.
+        Raises Invalid.
+        """
+        origin = self.get(principal, job_id)
+        now = stored_now(self._platform.clock)
+        active = _wanted_activity(changes)
+        fields = {name: value for name, value in changes.items() if name not in ("status", "is_active")}
+        values = {**patched(origin, fields), "key": fields.get("key")}
+        if "name" not in fields:
+            values["name"] = origin.name[: MAX_NAME - len(COPY_MARK)] + COPY_MARK
+        definition = self.rules.build_copy(values, origin, now=now)
+        return self._created(principal, definition, now, active=active is True)
 
     def replace(
         self,
@@ -196,7 +208,41 @@ class JobService:
             return
         raise Conflict(CHANGED_TOO_OFTEN)
 
+    def rotate_secret(
+        self,
+        principal: Principal,
+        job_id: str,
+        *,
+        expire_old_after: timedelta,
+        condition: Condition = UNCONDITIONAL,
+    ) -> Job:
+        """The job with a new signing secret, first in its request; the old ones go on signing for `expire_old_after`.
+
+        Raises Conflict when its calls are not signed.
+        """
+
+        def transition(job: Job, now: datetime) -> Job:
+            if not job.request.signing:
+                raise Conflict("the calls of this job are not signed: set signing to true first")
+            rotated = rotated_secrets(
+                job.request.signing_secrets,
+                generate_secret(self.rules.random_bytes(SECRET_BYTES)),
+                now=now,
+                expire_old_at=now + expire_old_after,
+            )
+            return replace(job, request=replace(job.request, signing_secrets=rotated), updated_at=now)
+
+        return self._change(principal, job_id, condition, transition)
+
     # --- steps
+
+    def _created(self, principal: Principal, definition: Definition, now: datetime, *, active: bool) -> Job:
+        job = job_states.new_job(
+            definition, job_id=new_job_id(now), owner_id=principal.user_id, now=now, active=active
+        )
+        self._jobs.create(job)
+        self._mirror.show(job)
+        return job
 
     def _redefined(self, job: Job, definition: Definition, now: datetime) -> Job:
         before = Definition.of(job)
