@@ -104,6 +104,16 @@ class JobStore:
                 return
             raise KeyTaken(job.key or "") from error
 
+    def create_many(self, jobs: Sequence[Job]) -> None:
+        """Store new jobs in one round trip, due to be mirrored; for jobs with ids and keys known to be new."""
+        documents = [{**state_document(job), **definition_document(job, self._sealer)} for job in jobs]
+        for document, job in zip(documents, jobs, strict=True):
+            document["mirrorDue"] = job.updated_at + MIRROR_GRACE
+        with driver_errors_translated():
+            self._collection.insert_many(
+                [{k: v for k, v in document.items() if v is not None} for document in documents], ordered=False
+            )
+
     def get(self, job_id: str, *, owner_id: str | None) -> Job:
         """The job; NotFound when there is none or it is another owner's (None = any owner's)."""
         return self._one({"_id": job_id}, owner_id)

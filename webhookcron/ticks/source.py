@@ -212,7 +212,7 @@ class TickSource:
         """The marker of the last completed rebuild; None when there is none."""
         with driver_errors_translated():
             marker: Any = self._redis.get(self._generation)
-        return marker
+        return None if marker is None else str(marker)
 
     def set_generation(self, generation: str) -> None:
         """Mark the mirror as complete."""

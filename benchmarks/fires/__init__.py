@@ -1,0 +1,1 @@
+"""Whole-platform figures: fires per second, lag, CPU per fire by process, memory."""

@@ -1,0 +1,131 @@
+"""`python -m benchmarks.fires WORKLOAD…`: figures of the whole platform on this machine.
+
+Workloads: steady, herd, slow, idle; all by default. Runs on embedded stores, or on real ones by --mongodb-uri and
+--redis-url (a database and a Redis of their own: both are emptied). Progress goes to standard error, a table to
+standard output, and everything to --json FILE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fires import workloads
+from benchmarks.fires.stack import Receiver, StackOptions, running
+
+WORKLOADS = ("steady", "herd", "slow", "idle")
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    options = _arguments()
+    results: list[dict[str, Any]] = []
+    for name in options.workloads or WORKLOADS:
+        for run in range(options.runs):
+            for row in _run(name, options):
+                results.append({"workload": name, "run": run + 1, **row})
+                print(_line(results[-1]), flush=True)
+    if options.json:
+        Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
+    _medians(results)
+
+
+def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    say(f"{name}: starting the platform …")
+    stack_options = StackOptions(
+        tickers=options.tickers,
+        workers=options.workers,
+        mongodb_uri=options.mongodb_uri,
+        redis_url=options.redis_url,
+        kept_executions=options.kept_executions,
+    )
+    delay = 0.1 if name == "slow" else 0.0
+    with running(stack_options) as stack, closing(Receiver(delay)) as receiver:
+        rows = []
+        if name == "steady":
+            for jobs in options.rates:
+                say(f"steady: {jobs} jobs a second for {options.seconds} s …")
+                row = workloads.steady(stack, receiver, jobs, options.seconds, aligned=options.aligned)
+                rows.append(row)
+                stack.forget_jobs()
+                if row["missing"] or (row["lag_p99_ms"] or 0) >= 1000:
+                    break
+        elif name in ("herd", "slow"):
+            for jobs in (1000, 5000) if name == "herd" else (500,):
+                say(f"{name}: {jobs} jobs at one instant …")
+                rows.append(workloads.herd(stack, receiver, jobs))
+                stack.forget_jobs()
+        else:
+            say(f"idle: {options.idle_jobs} jobs …")
+            rows.append(workloads.idle(stack, options.idle_jobs, options.seconds))
+        return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+    parts = [f"{row['workload']:>6}"]
+    for key, value in row.items():
+        if key in ("workload", "run"):
+            continue
+        if isinstance(value, dict):
+            value = " ".join(f"{role}={figure}" for role, figure in value.items())
+            parts.append(f"{key}[{value}]")
+        else:
+            parts.append(f"{key}={value}")
+    return "  ".join(parts)
+
+
+def _medians(results: list[dict[str, Any]]) -> None:
+    groups: dict[tuple[str, Any], list[dict[str, Any]]] = {}
+    for row in results:
+        groups.setdefault((row["workload"], row["jobs"]), []).append(row)
+    print(f"\n{'workload':>8} {'jobs':>8} {'runs':>4} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}"
+          f" {'CPU ms/fire':>12} {'of the store':>12} {'missing':>8} {'double':>7}")  # fmt: skip
+    for (workload, jobs), rows in groups.items():
+        if "cpu_ms_per_fire" not in rows[0]:
+            continue
+        own = [sum(v for role, v in row["cpu_ms_per_fire"].items() if role != "store") for row in rows]
+        store = [row["cpu_ms_per_fire"].get("store", 0.0) for row in rows]
+        print(
+            f"{workload:>8} {jobs:>8} {len(rows):>4}"
+            f" {statistics.median(row['lag_p50_ms'] or 0 for row in rows):>8.1f}"
+            f" {statistics.median(row['lag_p99_ms'] or 0 for row in rows):>8.1f}"
+            f" {statistics.median(row['lag_max_ms'] or 0 for row in rows):>8.1f}"
+            f" {statistics.median(own):>12.3f} {statistics.median(store):>12.3f}"
+            f" {sum(row['missing'] for row in rows):>8} {sum(row['duplicates'] for row in rows):>7}"
+        )
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fires", description=__doc__)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("--runs", type=int, default=1, help="runs of each workload; medians are printed")
+    parser.add_argument("--rates", type=lambda text: [int(part) for part in text.split(",")], default=[200, 1000, 1500],
+                        help="jobs a second for steady, one after the other until one is not kept up")  # fmt: skip
+    parser.add_argument("--seconds", type=int, default=10, help="length of steady and idle")
+    parser.add_argument("--aligned", action="store_true", help="steady: all jobs due at the same instant of a second")
+    parser.add_argument("--idle-jobs", type=int, default=100_000)
+    parser.add_argument("--tickers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--kept-executions", type=int, default=50_000, help="bound of the embedded store")
+    parser.add_argument("--mongodb-uri")
+    parser.add_argument("--redis-url")
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    unknown = set(options.workloads) - set(WORKLOADS)
+    if unknown:
+        parser.error(f"no such workload: {', '.join(sorted(unknown))}")
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The platform under measurement: stores, tickers and workers as processes, and what each of them costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+from bson import ObjectId
+
+from webhookcron import wiring
+from webhookcron.config import load_settings
+from webhookcron.core.executions import from_ms, to_ms
+from webhookcron.core.jobs import Job
+from webhookcron.core.request_spec import RequestSpec, SigningSecret
+from webhookcron.core.schedules import Schedule
+from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server, redis_server_command
+from webhookcron.storage.job_documents import tick_job_of
+from webhookcron.ticks.scheduler import mirror_entries
+
+SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What to run: `mongodb_uri` and `redis_url` None bring embedded stores."""
+
+    tickers: int = 1
+    workers: int = 1
+    mongodb_uri: str | None = None
+    redis_url: str | None = None
+    kept_executions: int = 50_000
+    worker_concurrency: int = 1000
+
+
+@dataclass
+class Stack:
+    """A running platform."""
+
+    platform: wiring.Platform
+    processes: dict[str, list[psutil.Process]]
+    environment: dict[str, str]
+    _children: list[subprocess.Popen[Any]] = field(default_factory=list)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU seconds used so far, by role."""
+        return {
+            role: sum(sum(process.cpu_times()[:2]) for process in processes)
+            for role, processes in self.processes.items()
+        }
+
+    def rss_mb(self) -> dict[str, float]:
+        """Resident memory, by role."""
+        return {
+            role: round(sum(process.memory_info().rss for process in processes) / 1e6, 1)
+            for role, processes in self.processes.items()
+        }
+
+    def now(self) -> datetime:
+        """Platform time, cut to milliseconds."""
+        return from_ms(to_ms(self.platform.clock.read()))
+
+    def register(self, schedules: Sequence[Schedule], url: str, *, handled_through: datetime) -> list[Job]:
+        """Store and mirror a job for each schedule; none of its fire times up to `handled_through` fires."""
+        request = RequestSpec(url=url, signing_secrets=(SigningSecret(SIGNING_SECRET),))
+        now = self.now()
+        jobs = [
+            Job(
+                id=str(ObjectId()),
+                owner_id="benchmark",
+                name=f"benchmark job {number}",
+                schedule=schedule,
+                request=request,
+                created_at=now,
+                updated_at=now,
+                handled_through=handled_through,
+                schedule_since=handled_through,
+            )
+            for number, schedule in enumerate(schedules)
+        ]
+        for start in range(0, len(jobs), 1000):
+            part = jobs[start : start + 1000]
+            self.platform.jobs.create_many(part)
+            entries, _over = mirror_entries(tick_job_of(job) for job in part)
+            self.platform.source.put(entries)
+            self.platform.jobs.mirrored([(job.id, job.version) for job in part])
+        return jobs
+
+    def forget_jobs(self) -> None:
+        """Empty the platform between two workloads."""
+        self.platform.database["jobs"].drop()
+        self.platform.database["executions"].drop()
+        wiring.ensure_indexes(self.platform.settings)
+        for ids in list(self.platform.source.job_ids()):
+            self.platform.source.remove([(job_id, 2**52) for job_id in ids])
+
+
+@contextmanager
+def running(options: StackOptions) -> Iterator[Stack]:
+    """A platform, up and ready; all of it is gone afterwards."""
+    children: list[subprocess.Popen[Any]] = []
+    processes: dict[str, list[psutil.Process]] = {}
+
+    def start(role: str, command: Sequence[str], **options_: Any) -> subprocess.Popen[Any]:
+        child = subprocess.Popen(list(command), **options_)
+        children.append(child)
+        processes.setdefault(role, []).append(psutil.Process(child.pid))
+        return child
+
+    with tempfile.TemporaryDirectory(prefix="wcb-") as name:
+        directory = Path(name)
+        environment = dict(os.environ)
+        try:
+            environment["MONGODB_URI"] = options.mongodb_uri or _start_store(start, directory, options)
+            environment["REDIS_URL"] = options.redis_url or _start_redis(start, directory)
+            environment["WEBHOOKCRON_SECRET_KEY"] = "benchmark benchmark"
+            environment["WEBHOOKCRON_ALLOWED_TARGET_NETWORKS"] = "127.0.0.0/8"
+            environment["WEBHOOKCRON_WORKER_CONCURRENCY"] = str(options.worker_concurrency)
+            environment["WEBHOOKCRON_MAX_PER_HOST"] = str(options.worker_concurrency)
+            environment["WEBHOOKCRON_LOG_LEVEL"] = "warning"
+            platform = wiring.connect(load_settings(environment, role="api"))
+            _await(platform)
+            wiring.ensure_indexes(platform.settings)
+            for role, count in (("ticker", options.tickers), ("worker", options.workers)):
+                for _ in range(count):
+                    start(role, [sys.executable, "-P", "-m", "webhookcron", role], env=environment)
+            time.sleep(3.0)  # Interpreters start; nothing tells from outside that they wait for work.
+            yield Stack(platform, processes, environment)
+            platform.close()
+        finally:
+            for child in reversed(children):
+                child.terminate()
+            for child in reversed(children):
+                try:
+                    child.wait(15)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+                if child.stdout is not None:
+                    child.stdout.close()
+
+
+def _start_store(start: Any, directory: Path, options: StackOptions) -> str:
+    command = [sys.executable, "-m", "webhookcron.embedded.mongo_server", "--data-file", str(directory / "store")]
+    command += ["--socket", str(directory / "m.sock")]
+    command += ["--max-finished-executions", str(options.kept_executions)]
+    child = start("store", command, stdout=subprocess.PIPE, text=True)
+    return str(json.loads(child.stdout.readline())["uri"]).rstrip("/") + "/benchmark"
+
+
+def _start_redis(start: Any, directory: Path) -> str:
+    binary = find_redis_server()
+    if binary is None:
+        raise SystemExit(MISSING_MESSAGE)
+    socket = directory / "r.sock"
+    command = redis_server_command(binary, data_dir=directory, socket=socket, port=None)
+    start("redis", [str(part) for part in command], stdout=subprocess.DEVNULL)
+    return f"unix://{socket}"
+
+
+def _await(platform: wiring.Platform) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            platform.clock.read()
+            platform.mongo_client.admin.command("ping")
+            return
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+class Receiver:
+    """The receiver process, and its CPU time."""
+
+    def __init__(self, delay_seconds: float = 0.0) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("receiver.py")), str(delay_seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.process = psutil.Process(self._child.pid)
+        assert self._child.stdout is not None
+        self.url = f"http://127.0.0.1:{json.loads(self._child.stdout.readline())['port']}/hook"
+
+    def cpu_seconds(self) -> float:
+        """CPU seconds used so far."""
+        times = self.process.cpu_times()
+        return times.user + times.system
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """The answer to a command."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(json.dumps(command) + "\n")
+        self._child.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._child.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        self._child.wait(5)
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+
+
+def await_received(receiver: Receiver, window: tuple[datetime, datetime], expected: int, patience: timedelta) -> dict[str, Any]:
+    """The report of a window once all of it has arrived, or when nothing more came for `patience`."""
+    last, since = -1, time.monotonic()
+    while True:
+        report = receiver.ask(do="report", from_ms=to_ms(window[0]), to_ms=to_ms(window[1]))
+        if report["received"] >= expected:
+            return report
+        if report["received"] != last:
+            last, since = report["received"], time.monotonic()
+        elif time.monotonic() - since > patience.total_seconds():
+            return report
+        time.sleep(0.05)

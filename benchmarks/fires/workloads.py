@@ -1,0 +1,102 @@
+"""The workloads. Each gives a row of figures."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+from benchmarks.fires.stack import Receiver, Stack, await_received
+from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
+
+LEAD = timedelta(seconds=2)
+"""Between the registration of the jobs and their first fire time."""
+
+PATIENCE = timedelta(seconds=10)
+
+
+def steady(stack: Stack, receiver: Receiver, jobs: int, seconds: int, *, aligned: bool) -> dict[str, Any]:
+    """`jobs` jobs due every second for `seconds` s; spread over the second, or all at its beginning."""
+    receiver.ask(do="reset")
+    start = _whole_second(stack.now() + LEAD + timedelta(seconds=jobs / 2000))
+    schedules = [
+        _every_second(start + timedelta(milliseconds=0 if aligned else number * 1000 // jobs)) for number in range(jobs)
+    ]
+    stack.register(schedules, receiver.url, handled_through=start - timedelta(milliseconds=1))
+    _wait_until(stack, start)
+    window = (start, start + timedelta(seconds=seconds))
+    return _measure(stack, receiver, window, jobs * seconds) | {"jobs": jobs, "aligned": aligned}
+
+
+def herd(stack: Stack, receiver: Receiver, jobs: int) -> dict[str, Any]:
+    """`jobs` jobs due at one instant; how long until the last one has arrived."""
+    receiver.ask(do="reset")
+    start = _whole_second(stack.now() + LEAD + timedelta(seconds=jobs / 2000))
+    once = Schedule(type=ScheduleType.INTERVAL, interval=IntervalUnit.HOUR, interval_value=1, anchor_at=start,
+                    anchor_fires=True, start_at=start)  # fmt: skip
+    stack.register([once] * jobs, receiver.url, handled_through=start - timedelta(milliseconds=1))
+    _wait_until(stack, start)
+    row = _measure(stack, receiver, (start, start + timedelta(seconds=1)), jobs)
+    return row | {"jobs": jobs, "drained_seconds": round((row["lag_max_ms"] or 0) / 1000, 3)}
+
+
+def idle(stack: Stack, jobs: int, seconds: int) -> dict[str, Any]:
+    """`jobs` registered jobs of which none is due: registration time, bytes in Redis, CPU of the ticker."""
+    now = stack.now()
+    memory = stack.platform.redis.info("memory")["used_memory"]
+    far = Schedule(type=ScheduleType.CRON, cron_expression="0 0 1 1 *")
+    begun = time.monotonic()
+    stack.register([far] * jobs, "http://127.0.0.1:9/hook", handled_through=now)
+    registered = time.monotonic() - begun
+    used = stack.platform.redis.info("memory")["used_memory"] - memory
+    time.sleep(2)
+    before = stack.cpu_seconds()
+    time.sleep(seconds)
+    after = stack.cpu_seconds()
+    return {
+        "jobs": jobs,
+        "registered_seconds": round(registered, 2),
+        "redis_bytes_per_job": round(used / jobs),
+        "idle_cpu_percent": {role: round((after[role] - before[role]) / seconds * 100, 2) for role in after},
+        "rss_mb": stack.rss_mb(),
+    }
+
+
+def _measure(stack: Stack, receiver: Receiver, window: tuple[datetime, datetime], expected: int) -> dict[str, Any]:
+    before, receiver_before = stack.cpu_seconds(), receiver.cpu_seconds()
+    _wait_until(stack, window[1])
+    report = await_received(receiver, window, expected, PATIENCE)
+    time.sleep(1.0)  # The records of the last calls are still being written.
+    after, receiver_after = stack.cpu_seconds(), receiver.cpu_seconds()
+    fires = max(report["received"], 1)
+    # Jobs go on firing until they are forgotten, so CPU is shared out over all that arrived meanwhile.
+    everything = receiver.ask(do="report", from_ms=0, to_ms=2**60)
+    return {
+        **{key: value for key, value in report.items() if key != "last_arrival_ms"},
+        "missing": expected - report["received"],
+        "fires_per_second": round(fires / max((window[1] - window[0]).total_seconds(), 1), 1),
+        "cpu_ms_per_fire": {
+            role: round((after[role] - before[role]) / max(everything["received"], 1) * 1000, 4) for role in after
+        },
+        "receiver_cpu_ms_per_fire": round((receiver_after - receiver_before) / max(everything["received"], 1) * 1000, 4),
+        "rss_mb": stack.rss_mb(),
+    }
+
+
+def _every_second(anchor: datetime) -> Schedule:
+    return Schedule(
+        type=ScheduleType.INTERVAL,
+        interval=IntervalUnit.SECOND,
+        interval_value=1,
+        anchor_at=anchor,
+        anchor_fires=True,
+        start_at=anchor,
+    )
+
+
+def _whole_second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _wait_until(stack: Stack, moment: datetime) -> None:
+    time.sleep(max(0.0, (moment - stack.now()).total_seconds()))
