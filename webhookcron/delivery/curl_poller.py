@@ -11,6 +11,7 @@ import contextlib
 import os
 import selectors
 import time
+from collections.abc import Callable
 
 import pycurl
 
@@ -29,10 +30,14 @@ _TO_CURL = {
 class CurlPoller:
     """A CurlMulti with the selector that drives it. All methods but `wake` belong to one thread."""
 
-    def __init__(self, *, idle_connections: int) -> None:
-        """`idle_connections` is how many kept-alive connections are held at most, those in use included."""
+    def __init__(self, *, idle_connections: int, on_watch: Callable[[int], None]) -> None:
+        """`idle_connections` is how many kept-alive connections are held at most, those in use included.
+
+        `on_watch` is told every socket that libcurl begins to wait for.
+        """
         self.multi = pycurl.CurlMulti()
         self._selector = selectors.DefaultSelector()
+        self._on_watch = on_watch
         self._watched: set[int] = set()
         self._timer_at: float | None = None
         self._wake_reader, self._wake_writer = os.pipe()
@@ -90,3 +95,4 @@ class CurlPoller:
         else:
             self._watched.add(fd)
             self._selector.register(fd, events)
+            self._on_watch(fd)

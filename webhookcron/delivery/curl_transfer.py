@@ -13,6 +13,7 @@ import pycurl
 from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.core.target_urls import TargetUrl
 from webhookcron.core.targets import Refusal, TargetPolicy
+from webhookcron.delivery.curl_connections import ConnectionWatch
 from webhookcron.delivery.curl_errors import failure_of
 from webhookcron.delivery.transport_types import (
     MAX_KEPT_HEADER_BYTES,
@@ -36,22 +37,33 @@ _HTTP_VERSIONS = {
 _FORBIDDEN_IN_HEADERS = re.compile("[\r\n\0]")
 
 
+class _LentSocket(socket.socket):
+    """A socket of which libcurl is given a duplicate; this one closes as soon as nobody holds it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Transfer:
     """A libcurl handle with the state of the transfer it carries; used again and again, one at a time."""
 
     __slots__ = (
         "_body",
+        "_connections",
         "_first_byte_at",
         "_header_bytes",
         "_header_lines",
         "_keep",
+        "_local",
         "_on_refusal",
+        "_opened",
         "_policy",
         "_received",
         "_requests",
         "_resolve",
         "_settings",
         "_shape",
+        "_stale",
         "_started_at",
         "call",
         "curl",
@@ -65,6 +77,7 @@ class Transfer:
         policy: TargetPolicy,
         settings: Mapping[int, Any],
         resolve: Mapping[str, str],
+        connections: ConnectionWatch,
         on_refusal: Callable[[Transfer], None],
     ) -> None:
         """`settings` are libcurl options that hold for every transfer. `resolve` gives addresses for host names
@@ -77,6 +90,7 @@ class Transfer:
         self._policy = policy
         self._settings = settings
         self._resolve = resolve
+        self._connections = connections
         self._on_refusal = on_refusal
         self._shape: tuple[str, bool, bool] | None = None
 
@@ -99,6 +113,8 @@ class Transfer:
         self._header_lines: list[bytes] = []
         self._header_bytes = 0
         self._requests = 0
+        self._opened = False
+        self._stale = False
         self._started_at = time.monotonic()
         curl.setopt(pycurl.URL, target.text)
         curl.setopt(pycurl.TIMEOUT_MS, max(timeout_ms, 1))
@@ -144,19 +160,26 @@ class Transfer:
         if self.refusal is None:
             self.refusal = self._policy.judge_address(self.target.host, ip, port)
             if self.refusal is None:
-                return socket.socket(family, kind, protocol)
+                self._opened = True
+                return _LentSocket(family, kind, protocol)
             self._on_refusal(self)
         return pycurl.SOCKET_BAD
 
-    def _before_request(self, *_connection: object) -> int:
-        """Let a request be sent once, and no second time.
+    def _before_request(self, _ip: str, local_ip: str, _port: int, local_port: int) -> int:
+        """Let the request go out once, on a connection that is still good, and no second time.
 
-        When a kept-alive connection dies without a response, libcurl sends the request again on another one, even
-        if the target had received all of it and may have acted on it. Whether to try again is the retry policy's
-        business.
+        When a kept-alive connection dies without a response, libcurl sends the request again on another one,
+        even if the target had received all of it and may have acted on it. Whether to try again then is the
+        retry policy's business.
         """
         self._requests += 1
-        return int(pycurl.PREREQFUNC_OK if self._requests == 1 else pycurl.PREREQFUNC_ABORT)
+        self._local = (local_ip, local_port)
+        if self._requests > 1:
+            return int(pycurl.PREREQFUNC_ABORT)
+        if not self._opened and not self._connections.is_usable(self._local):
+            self._stale = True
+            return int(pycurl.PREREQFUNC_ABORT)
+        return int(pycurl.PREREQFUNC_OK)
 
     def _on_header(self, line: bytes) -> None:
         if not self._header_bytes:
@@ -175,24 +198,26 @@ class Transfer:
 
     @property
     def was_not_sent(self) -> bool:
-        """After a transfer that ended in an abort: True when its connection died before a byte was sent."""
-        return self._requests > 1 and self.curl.getinfo(pycurl.REQUEST_SIZE) == 0
+        """After the transfer: True when it ended because a kept connection was dead before a byte was sent."""
+        return self._stale or (self._requests > 1 and self.curl.getinfo(pycurl.REQUEST_SIZE) == 0)
 
     def result(self, code: int, message: str) -> HttpResult:
         """The ended transfer's result; `code` and `message` are libcurl's, 0 for success."""
         curl = self.curl
         status = curl.getinfo(pycurl.RESPONSE_CODE) or None
-        new_connection = curl.getinfo(pycurl.NUM_CONNECTS) > 0
+        http_version = _HTTP_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None
+        if http_version == "2":
+            self._connections.speaks_http2(self._local)
         return HttpResult(
             status=status,
             headers=_parse_headers(self._header_lines),
             body=b"".join(self._body),
             truncated=self._received > self._keep,
             failure=None if code == 0 else self._failure(code, message, status),
-            phases=self._phases(new_connection),
+            phases=self._phases(),
             remote_address=curl.getinfo(pycurl.PRIMARY_IP) or None,
-            http_version=_HTTP_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
-            reused_connection=not new_connection and status is not None,
+            http_version=http_version,
+            reused_connection=self._requests > 0 and not self._opened,
         )
 
     def _failure(self, code: int, message: str, status: int | None) -> Failure | None:
@@ -210,12 +235,12 @@ class Transfer:
             return Failure(FailureKind.TIMEOUT, message)
         return failure_of(code, message, self.curl.getinfo(pycurl.OS_ERRNO))
 
-    def _phases(self, new_connection: bool) -> Phases:
+    def _phases(self) -> Phases:
         getinfo = self.curl.getinfo
         # Measured here, since libcurl's STARTTRANSFER_TIME may be set before anything has arrived.
         first_byte = (self._first_byte_at - self._started_at) * 1000 if self._header_bytes else None
         total = getinfo(pycurl.TOTAL_TIME) * 1000
-        if not new_connection:
+        if not self._opened:
             return Phases(first_byte=first_byte, total=total)
         return Phases(
             name_lookup=getinfo(pycurl.NAMELOOKUP_TIME) * 1000 or None,

@@ -22,6 +22,7 @@ import pycurl
 from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.core.target_urls import TargetUrl
 from webhookcron.core.targets import TargetPolicy, TargetRefused
+from webhookcron.delivery.curl_connections import ConnectionWatch
 from webhookcron.delivery.curl_poller import CurlPoller
 from webhookcron.delivery.curl_transfer import Transfer
 from webhookcron.delivery.transport_redirects import REDIRECT_STATUSES, next_hop
@@ -107,7 +108,8 @@ class Transport:
         self._running: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[Transfer] = []
         self._refused: list[Transfer] = []
-        self._poller = CurlPoller(idle_connections=max_connections)
+        self._connections = ConnectionWatch()
+        self._poller = CurlPoller(idle_connections=max_connections, on_watch=self._connections.saw)
         self._thread = threading.Thread(target=self._run, name="transport", daemon=True)
         self._thread.start()
 
@@ -116,6 +118,12 @@ class Transport:
         """Calls taken whose result is not delivered yet, waiting ones included."""
         with self._lock:
             return self._in_flight
+
+    @property
+    def closed(self) -> bool:
+        """True when no more calls are taken: after `close`, or because the transport broke down."""
+        with self._lock:
+            return self._closing
 
     def submit(self, request: HttpRequest, on_done: OnDone) -> None:
         """Send the request; `on_done` gets the result on the transport's thread and must return quickly.
@@ -171,6 +179,24 @@ class Transport:
     # Everything below runs on the transport's thread.
 
     def _run(self) -> None:
+        try:
+            self._loop()
+        except Exception:
+            # Nothing is known to end here. If something does, no caller may be left waiting for ever.
+            logger.critical("the transport broke down", exc_info=True)
+            self.close()
+            with self._lock:
+                submitted, self._submitted = self._submitted, []
+            for call in submitted:
+                self._deliver(call, _failed(FailureKind.CANCELLED, NOT_SENT))
+            self._cancel_waiting()
+            self._cancel_running()
+        for transfer in self._spare:
+            transfer.curl.close()
+        self._spare.clear()
+        self._poller.close()
+
+    def _loop(self) -> None:
         while True:
             with self._lock:
                 submitted, self._submitted = self._submitted, []
@@ -184,15 +210,11 @@ class Transport:
                 if left <= 0:
                     self._cancel_running()
                 if not self._running:
-                    break
+                    return
                 self._poller.turn(left)
             else:
                 self._poller.turn(None)
             self._collect()
-        for transfer in self._spare:
-            transfer.curl.close()
-        self._spare.clear()
-        self._poller.close()
 
     def _admit(self, call: _Call) -> None:
         """Judge a new call's URL, and start it or line it up."""
@@ -347,6 +369,7 @@ class Transport:
             policy=self._policy,
             settings=self._settings,
             resolve=self._resolve,
+            connections=self._connections,
             on_refusal=self._refused.append,
         )
 
