@@ -214,3 +214,34 @@ def test_json_logs_stay_json_behind_the_name(start_platform: Callable[..., Any])
     lines = [line.partition("| ")[2] for line in platform.log().splitlines() if line.startswith("api ")]
     assert lines
     assert all(line.startswith('{"at": ') for line in lines)
+
+
+def test_a_stop_lets_a_call_under_way_end(
+    platform: Any, receiver: Any, eventually: Callable[..., Any]
+) -> None:
+    receiver.delay_seconds = 2.0
+    job = platform.create_job(name="Slow", delayMs=0, webhookUrl=receiver.url)
+    eventually(lambda: receiver.calls, within=30, what="the call is under way")
+
+    assert platform.stop(signal.SIGINT) == 0
+    platform.start()
+
+    (execution,) = platform.executions_of(job["id"])
+    assert (execution["status"], execution["attemptCount"]) == ("success", 1)
+    assert len(receiver.calls) == 1
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_call_under_way(
+    platform: Any, receiver: Any, eventually: Callable[..., Any]
+) -> None:
+    receiver.delay_seconds = 60.0
+    platform.create_job(name="Very slow", delayMs=0, timeoutMs=120_000, webhookUrl=receiver.url)
+    eventually(lambda: receiver.calls, within=30, what="the call is under way")
+    pids = platform.all_pids()
+
+    platform.process.send_signal(signal.SIGINT)
+    eventually(lambda: "stopping worker" in platform.log(), within=30, what="the worker is asked to stop")
+    assert platform.stop(signal.SIGINT) == 0
+
+    assert "killing worker" in platform.log()
+    assert not [pid for pid in pids if is_running(pid)]
