@@ -190,8 +190,9 @@ def _project(argument: Any) -> Stage:
         raise CommandError(31310, "Cannot compute a field in an exclusion projection")
     if any("." in name or name.startswith("$") for name in computed):
         raise unsupported("a computed field inside another")
-    named = {name: True for name in {"_id": True, **flags} if flags.get(name, True)}
-    kept = compile_projection(named)
+    hides_id = not flags.get("_id", True)
+    # A projection of nothing but `_id: 0` would show all other fields; here it shows none.
+    kept = None if hides_id and len(flags) == 1 else compile_projection({"_id": True, **flags})
     evaluators = {name: compile_expression(expression) for name, expression in computed.items()}
 
     def projected(documents: Iterable[Document]) -> Iterator[Document]:

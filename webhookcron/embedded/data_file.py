@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS documents (
     record INTEGER PRIMARY KEY, collection INTEGER NOT NULL, body BLOB NOT NULL);
 """
 
-_VACUUM_PAGES = 256
+_VACUUM_PAGES = 512
 """Free pages given back to the file system at a time, so that no request waits long."""
 
 _KEPT_FREE_PAGES = 256
@@ -46,9 +46,11 @@ class DataFile:
         """Open or create the file; raises StoreUnavailable when it is in use, unreadable or not a data file."""
         self.path = path
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None)
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"cannot open the data file {path}: {error}") from error
+            # SQLite gives its log the mode of the file: documents are for this user only.
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot open the data file {path}: {error.strerror}") from error
+        self._connection = sqlite3.connect(path, isolation_level=None)
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -79,7 +81,6 @@ class DataFile:
             execute(statement)
         execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         execute("COMMIT")
-        self._connection.text_factory = str
 
     def collections(self) -> list[tuple[int, str, str]]:
         """Number, database and name of every collection."""
@@ -127,7 +128,10 @@ class DataFile:
         """Return some free pages to the file system when there are many."""
         free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
         if free > _KEPT_FREE_PAGES:
-            self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            # As a script: the statement frees a page a step, and `execute` makes one step only.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            # The file itself gets shorter when the log is folded into it.
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Fold the log into the file and release the lock."""

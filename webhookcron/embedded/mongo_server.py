@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import json
 import logging
 import os
@@ -30,7 +31,7 @@ MAX_SOCKET_PATH_BYTES = 100
 
 TTL_SWEEP_SECONDS = 1.0
 CURSOR_SWEEP_SECONDS = 10.0
-SPACE_SWEEP_SECONDS = 5.0
+SPACE_SWEEP_SECONDS = 1.0
 _BACKLOG = 512
 _GC_THRESHOLD = 50_000
 
@@ -80,8 +81,9 @@ def _answers(path: Path) -> bool:
 
 def listening_port(host: str, port: int) -> socket.socket:
     """A listening TCP socket; raises StoreUnavailable when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise StoreUnavailable(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
@@ -91,7 +93,7 @@ def uri_of(listener: socket.socket) -> str:
     if listener.family == socket.AF_UNIX:
         return f"mongodb://{quote(listener.getsockname(), safe='')}"
     host, port = listener.getsockname()[:2]
-    return f"mongodb://{host}:{port}"
+    return f"mongodb://[{host}]:{port}" if ":" in host else f"mongodb://{host}:{port}"
 
 
 async def serve(store: Store, listener: socket.socket) -> None:
@@ -135,6 +137,13 @@ def _sweep(hub: Hub) -> None:
         hub.commit()
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m webhookcron.embedded.mongo_server",
@@ -153,6 +162,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if (arguments.socket is None) == (arguments.port is None):
         parser.error("give either --socket or --port")
+    if arguments.socket is None and not _is_loopback(arguments.host):
+        parser.error("--host must be a loopback address: the server knows no passwords")
     if arguments.max_finished_executions < 0:
         parser.error("--max-finished-executions must be 0 or more")
     return arguments

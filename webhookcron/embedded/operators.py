@@ -90,6 +90,14 @@ def _ordered(operand: Any, by_value: Callable[[Any, Any], bool]) -> Test:
     kind = type(operand)
     if kind in _NUMBERS and operand == operand:
         return lambda value: type(value) in _NUMBERS and by_value(value, operand)
+    if kind is datetime:
+        date_key = encode_value(operand)
+        # A moment outside the years of Python's datetime is a DatetimeMS.
+        return lambda value: (
+            by_value(value, operand)
+            if type(value) is datetime
+            else type(value) is DatetimeMS and by_value(encode_value(value), date_key)
+        )
     if kind in _ORDERED_TYPES:
         return lambda value: type(value) is kind and by_value(value, operand)
     if kind in (MinKey, MaxKey):

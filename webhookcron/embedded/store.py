@@ -1,5 +1,6 @@
 """All databases of one data file in memory, with the background duties: expiry and the bound on finished executions."""
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import bson
+from bson.errors import BSONError
 
 from webhookcron.embedded import data_file as sql
 from webhookcron.embedded.adoption import adopt_document
@@ -20,6 +22,7 @@ from webhookcron.embedded.errors import (
     INVALID_NAMESPACE,
     INVALID_OPTIONS,
     CommandError,
+    StoreUnavailable,
 )
 from webhookcron.embedded.indexes import Index, IndexSpec, record_of
 from webhookcron.embedded.transaction import Transaction
@@ -53,9 +56,9 @@ class Store:
         self._next_number = 1
         try:
             self._load()
-        except Exception:
+        except (BSONError, CommandError, KeyError, sqlite3.Error) as error:
             self._file.close()
-            raise
+            raise StoreUnavailable(f"the data file {path} is damaged: {error}") from error
 
     def _load(self) -> None:
         by_number: dict[int, Collection] = {}

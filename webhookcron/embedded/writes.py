@@ -90,6 +90,19 @@ def _check_count(statements: list[Document]) -> None:
         )
 
 
+def _statements(
+    request: Request, name: str, allowed: frozenset[str], required: tuple[str, ...]
+) -> list[Document]:
+    """The statements of an update or delete; a malformed one refuses the command before any is carried out."""
+    statements = request.documents(name)
+    _check_count(statements)
+    for statement in statements:
+        checked_fields(statement, allowed, f"{request.command}.{name}", required)
+        if type(statement["q"]) is not dict:
+            raise CommandError(TYPE_MISMATCH, f"BSON field '{request.command}.{name}.q' must be an object")
+    return statements
+
+
 def _with_errors(reply: Document, errors: list[Document]) -> Document:
     if errors:
         reply["writeErrors"] = errors
@@ -99,8 +112,7 @@ def _with_errors(reply: Document, errors: list[Document]) -> Document:
 def update(store: Store, request: Request) -> Document:
     """`update`: one or many statements, each changing the first or all matching documents, or upserting."""
     request.allow(_UPDATE_FIELDS)
-    statements = request.documents("updates")
-    _check_count(statements)
+    statements = _statements(request, "updates", _UPDATE_STATEMENT, ("q", "u"))
     ordered = bool(request.body.get("ordered", True))
     database, name = request.database, request.collection
     matched = modified = 0
@@ -130,10 +142,7 @@ def _update_statement(
     store: Store, database: str, name: str, statement: Document, large: bool
 ) -> tuple[int, int, Any]:
     """Documents matched and modified, and the `_id` of the upserted one or MISSING."""
-    checked_fields(statement, _UPDATE_STATEMENT, "update.updates", ("q", "u"))
     condition = statement["q"]
-    if type(condition) is not dict:
-        raise CommandError(TYPE_MISMATCH, "BSON field 'update.updates.q' must be an object")
     multi = bool(statement.get("multi"))
     compiled = compile_update(statement["u"])
     if multi and compiled.touches is None:
@@ -174,8 +183,7 @@ def _upsert(collection: Collection, condition: Document, compiled: Update) -> Do
 def delete(store: Store, request: Request) -> Document:
     """`delete`: statements that remove the first or all matching documents."""
     request.allow(_DELETE_FIELDS)
-    statements = request.documents("deletes")
-    _check_count(statements)
+    statements = _statements(request, "deletes", _DELETE_STATEMENT, ("q", "limit"))
     ordered = bool(request.body.get("ordered", True))
     collection = store.find(request.database, request.collection)
     removed = 0
@@ -191,12 +199,9 @@ def delete(store: Store, request: Request) -> Document:
 
 
 def _delete_statement(collection: Collection | None, statement: Document) -> int:
-    checked_fields(statement, _DELETE_STATEMENT, "delete.deletes", ("q", "limit"))
     limit = statement["limit"]
     if limit not in (0, 1):
         raise CommandError(FAILED_TO_PARSE, f"The limit field in delete objects must be 0 or 1. Got {limit}")
-    if type(statement["q"]) is not dict:
-        raise CommandError(TYPE_MISMATCH, "BSON field 'delete.deletes.q' must be an object")
     if collection is None:
         return 0
     found = collection.matching_records(statement["q"], None, limit or None)
