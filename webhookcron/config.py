@@ -62,7 +62,7 @@ class Settings:
     """Days that finished executions are kept."""
     sync_interval_seconds: int = 300
     """Seconds between two full comparisons of the mirror with MongoDB."""
-    tick_interval_ms: int = 1000
+    tick_interval_ms: int = 250
     """The longest sleep of a ticker, in milliseconds."""
     worker_concurrency: int = 500
     """Calls that one worker process has in flight at most."""
@@ -135,7 +135,7 @@ VARIABLES: tuple[Variable, ...] = (
         name=PREFIX + "TICK_INTERVAL_MS",
         field="tick_interval_ms",
         read=values.integer(20, 60_000),
-        default="1000",
+        default="250",
     ),
     Variable(
         name=PREFIX + "WORKER_CONCURRENCY",

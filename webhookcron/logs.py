@@ -26,7 +26,12 @@ _SECRET_NAMES = re.compile(
 _SECRETS_IN_TEXT = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=whk_)[\w-]{4,}|(?<=whsec_)[A-Za-z0-9+/=_-]{4,}")
 """Credentials in URLs, API keys and signing secrets; their prefix stays, so that one sees what was masked."""
 
-_CHATTY_LIBRARIES = {"pymongo": logging.WARNING, "urllib3": logging.WARNING, "kombu": logging.WARNING}
+_CHATTY_LIBRARIES = {
+    "pymongo": logging.WARNING,
+    "celery": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "kombu": logging.WARNING,
+}
 """Libraries that tell their inner life at debug or info; asked for debug, they would drown the rest."""
 
 

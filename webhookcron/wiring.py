@@ -187,7 +187,7 @@ def run_worker(settings: Settings) -> None:
             return
         engine = _engine(platform)
         register(platform.celery, engine)
-        serve(platform.celery, engine, drain=timedelta(seconds=settings.drain_seconds))
+        serve(platform.celery, engine, drain=timedelta(seconds=settings.drain_seconds), stop=stop)
 
 
 def _engine(platform: Platform) -> Engine:

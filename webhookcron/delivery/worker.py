@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.platforms import EX_OK
+from celery.worker import state
 
 from webhookcron.delivery.broker import DELIVER_TASK
 from webhookcron.delivery.engine import Engine
@@ -35,27 +37,28 @@ def register(app: Celery, engine: Engine) -> None:
     app.task(name=DELIVER_TASK, ignore_result=True)(deliver)
 
 
-def serve(app: Celery, engine: Engine, *, drain: timedelta) -> None:
-    """Deliver until SIGTERM or SIGINT; then drain the engine and put back what is left."""
-
-    def intake_ends(**_kwargs: Any) -> None:
-        log.info("worker.stopping", drain_seconds=drain.total_seconds())
-
-    worker_shutting_down.connect(intake_ends, weak=False)
+def serve(app: Celery, engine: Engine, *, drain: timedelta, stop: threading.Event) -> None:
+    """Deliver until `stop` is set; then drain the engine and put back what is left."""
     engine.start()
-    worker = app.Worker(
+    # The bare controller: signals, logging and privileges are the process's own affair.
+    controller = app.WorkController(
         pool="threads",
         concurrency=TASK_THREADS,
-        loglevel="WARNING",
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
-        optimization="fair",
-        quiet=True,
     )
+    threading.Thread(target=_end_with, args=(stop,), name="stop", daemon=True).start()
     log.info("worker.started")
     try:
-        worker.start()
+        controller.start()
     finally:
+        log.info("worker.stopping", drain_seconds=drain.total_seconds())
         engine.stop(drain)
         log.info("worker.stopped")
+
+
+def _end_with(stop: threading.Event) -> None:
+    stop.wait()
+    # What Celery's own handler of SIGTERM does; its loop looks at it every turn.
+    state.should_stop = EX_OK

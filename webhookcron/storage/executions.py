@@ -228,6 +228,15 @@ class ExecutionStore:
                 found += self._collection.find(filter_).sort(sort).limit(limit - len(found))
         return [execution_from_document(document) for document in found]
 
+    def any_under_way(self, job_id: str) -> bool:
+        """Whether the job has an execution that is not final."""
+        under_way = [_QUEUED, _RUNNING, _RETRYING]
+        with driver_errors_translated():
+            return (
+                self._collection.find_one({"jobId": job_id, "status": {"$in": under_way}}, {"_id": 1})
+                is not None
+            )
+
     # --- ending from outside
 
     def cancel(self, job_id: str, reason: Reason, *, now: datetime, expire_at: datetime) -> int:

@@ -53,6 +53,7 @@ INDEXES: tuple[Index, ...] = (
         partial={"key": {"$type": "string"}},
     ),
     Index("jobs", (("mirrorDue", _UP),), "sweep: jobs to mirror", partial={"mirrorDue": _DATE}),
+    Index("jobs", (("deleteDue", _UP),), "sweep: completed jobs to remove", partial={"deleteDue": _DATE}),
     Index("jobs", (("ownerId", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list, newest first"),
     Index("jobs", (("ownerId", _UP), ("updatedAt", _DOWN), ("_id", _DOWN)), "list by last change"),
     Index("jobs", (("ownerId", _UP), ("nextRunAt", _UP), ("_id", _UP)), "list by next run"),

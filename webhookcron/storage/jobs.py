@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -111,7 +112,8 @@ class JobStore:
             document["mirrorDue"] = job.updated_at + MIRROR_GRACE
         with driver_errors_translated():
             self._collection.insert_many(
-                [{k: v for k, v in document.items() if v is not None} for document in documents], ordered=False
+                [{k: v for k, v in document.items() if v is not None} for document in documents],
+                ordered=False,
             )
 
     def get(self, job_id: str, *, owner_id: str | None) -> Job:
@@ -161,6 +163,7 @@ class JobStore:
             "pausedUntil": job.paused_until,
             "nextRunAt": job.next_run_at,
             "mirrorDue": job.updated_at + MIRROR_GRACE,
+            "deleteDue": None,
         }
         if job.status is JobStatus.ACTIVE:
             values["consecutiveFailures"] = job.consecutive_failures
@@ -302,7 +305,8 @@ class JobStore:
 
     def complete(self, job: TickJob, reason: str, *, now: datetime) -> int | None:
         """The schedule is over: completed. The new version, or None when the job was changed meanwhile."""
-        return self._end(job.id, job.version, JobStatus.COMPLETED, reason, now)
+        extra = {"deleteDue": now} if job.delete_after_completion else {}
+        return self._end(job.id, job.version, JobStatus.COMPLETED, reason, now, extra)
 
     def disable(self, job_id: str, version: int, reason: str, *, now: datetime) -> int | None:
         """The platform stops the job. The new version, or None when the job was changed meanwhile."""
@@ -320,7 +324,15 @@ class JobStore:
                 if self.disable(job_id, document["version"], reason, now=now) is not None:
                     return True
 
-    def _end(self, job_id: str, version: int, status: JobStatus, reason: str, now: datetime) -> int | None:
+    def _end(
+        self,
+        job_id: str,
+        version: int,
+        status: JobStatus,
+        reason: str,
+        now: datetime,
+        extra: Mapping[str, Any] = MappingProxyType({}),
+    ) -> int | None:
         with driver_errors_translated():
             result = self._collection.update_one(
                 {"_id": job_id, "version": version, "status": JobStatus.ACTIVE.value},
@@ -330,6 +342,7 @@ class JobStore:
                         "statusReason": reason,
                         "updatedAt": now,
                         "mirrorDue": now + MIRROR_GRACE,
+                        **extra,
                     },
                     "$unset": {"nextRunAt": ""},
                     "$inc": {"version": 1},
@@ -365,6 +378,34 @@ class JobStore:
         with driver_errors_translated():
             self._collection.update_one(
                 {"_id": job_id, "mirrorDue": {"$lt": until}}, {"$set": {"mirrorDue": until}}
+            )
+
+    def reset_next_run_at(self, jobs: Sequence[tuple[TickJob, datetime]]) -> None:
+        """Set the next run of jobs whose fire times were computed anew (other time zone data)."""
+        if not jobs:
+            return
+        with driver_errors_translated():
+            self._collection.bulk_write(
+                [
+                    UpdateOne({"_id": job.id, "version": job.version}, {"$set": {"nextRunAt": next_run_at}})
+                    for job, next_run_at in jobs
+                ],
+                ordered=False,
+            )
+
+    # --- removal after completion
+
+    def deletions_due(self, now: datetime, limit: int) -> list[tuple[str, int]]:
+        """(id, version) of completed jobs that are to be removed once their executions are final."""
+        with driver_errors_translated():
+            cursor = self._collection.find({"deleteDue": {"$lte": now}}, {"version": 1}).sort("deleteDue", 1)
+            return [(document["_id"], document["version"]) for document in cursor.limit(limit)]
+
+    def postpone_deletion(self, job_id: str, until: datetime) -> None:
+        """Look at a job to be removed again at `until`."""
+        with driver_errors_translated():
+            self._collection.update_one(
+                {"_id": job_id, "deleteDue": {"$lt": until}}, {"$set": {"deleteDue": until}}
             )
 
     # --- the worker's side

@@ -10,12 +10,13 @@ import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.jobs import JobStatus, TickJob
+from webhookcron.core.schedules import is_fire_time
 from webhookcron.storage.jobs import JobStore
 from webhookcron.ticks.scheduler import mirror_entry
 from webhookcron.ticks.source import MirrorEntry, TickSource
@@ -99,15 +100,24 @@ class FullComparison:
             ids = suspects[start : start + BATCH]
             jobs = _readable(list(self._jobs.tick_jobs(ids).values()))
             mirrored = self._source.entries([job.id for job in jobs])
-            put = []
+            put: list[MirrorEntry] = []
+            recomputed: list[tuple[TickJob, datetime]] = []
             for job in jobs:
                 entry = mirror_entry(job) if job.status is JobStatus.ACTIVE else None
                 version, fire_time, _act_at = mirrored[job.id]
-                # A mirror that is behind catches up by itself: its fires meet their unique ids.
-                if entry and version == job.version and fire_time is not None and fire_time > entry.fire_time:
+                if entry is None or version != job.version or fire_time is None:
+                    continue
+                if not is_fire_time(job.schedule, fire_time):
+                    # Computed with other time zone data than this process has.
+                    log.warning("mirror.recomputed", job_id=job.id, fire_time=entry.fire_time.isoformat())
+                    put.append(entry)
+                    recomputed.append((job, entry.fire_time))
+                elif fire_time > entry.fire_time:
+                    # One that is behind catches up by itself: its fires meet their unique ids.
                     log.warning("mirror.moved_back", job_id=job.id, fire_time=entry.fire_time.isoformat())
                     put.append(entry)
             compared.moved += self._source.put(put)
+            self._jobs.reset_next_run_at(recomputed)
 
     def _remove_strangers(self, compared: Compared, stop: threading.Event) -> None:
         """Take out what is mirrored and not an active job."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from webhookcron.core.errors import BrokerUnavailable, CorruptDocument
+from webhookcron.core.errors import BrokerUnavailable, CorruptDocument, VersionConflict
 from webhookcron.core.executions import (
     MAX_LOST_ATTEMPTS,
     WAITING_RECHECK,
@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 """Executions or jobs looked at in one go."""
+
+LOOK_AGAIN_AT_COMPLETED = timedelta(seconds=5)
+"""A completed job whose executions are still under way is looked at again after this."""
 
 UNREADABLE_AGAIN = timedelta(minutes=5)
 
@@ -77,6 +80,7 @@ class Sweep:
     def run(self, now: datetime) -> Swept:
         """Raises StoreUnavailable or TickSourceUnavailable; whatever was done until then is done."""
         mirrored, more_jobs = self._mirror(now)
+        self._remove_completed(now)
         due = self._executions.to_check(now, BATCH)
         pushed, lost, counted = self._look_at(due, now)
         return Swept(pushed, lost, mirrored, counted, more=more_jobs or len(due) >= BATCH)
@@ -107,6 +111,19 @@ class Sweep:
             return False
         self._source.remove([(job.id, version)])
         return True
+
+    def _remove_completed(self, now: datetime) -> None:
+        """Remove completed jobs that asked for it, once their last execution is final; their log stays."""
+        for job_id, version in self._jobs.deletions_due(now, BATCH):
+            if self._executions.any_under_way(job_id):
+                self._jobs.postpone_deletion(job_id, now + LOOK_AGAIN_AT_COMPLETED)
+                continue
+            try:
+                self._jobs.delete(job_id, expected_version=version)
+            except VersionConflict:
+                continue  # It was given a new schedule just now.
+            self._source.remove([(job_id, version)])
+            log.info("job.removed", job_id=job_id, reason="completed, and deleteAfterCompletion is on")
 
     # --- executions
 
