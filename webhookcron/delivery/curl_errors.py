@@ -8,6 +8,8 @@ import pycurl
 
 from webhookcron.core.outcomes import Failure, FailureKind
 
+MAX_MESSAGE_LENGTH = 300
+
 # Codes for which pycurl has no name.
 _WEIRD_SERVER_REPLY = 8
 _HTTP2_STREAM = 92
@@ -46,7 +48,8 @@ _KINDS = {
 def failure_of(code: int, message: str, os_error: int) -> Failure:
     """The failure for an error code; `os_error` is the errno of the last failed connection attempt, or 0."""
     kind = _KINDS.get(code, FailureKind.PROTOCOL)
-    text = message or pycurl.error(code).args[0]
+    # A message may quote what the server sent, in whatever bytes.
+    text = message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:MAX_MESSAGE_LENGTH]
     if kind is FailureKind.CONNECT and os_error:
         text = f"{text} ({os.strerror(os_error)})"
-    return Failure(kind, str(text))
+    return Failure(kind, text or f"libcurl ended the transfer with error {code}")

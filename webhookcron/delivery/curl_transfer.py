@@ -63,6 +63,7 @@ class Transfer:
         "_resolve",
         "_settings",
         "_shape",
+        "_socket_error",
         "_stale",
         "_started_at",
         "call",
@@ -115,6 +116,7 @@ class Transfer:
         self._requests = 0
         self._opened = False
         self._stale = False
+        self._socket_error: OSError | None = None
         self._started_at = time.monotonic()
         curl.setopt(pycurl.URL, target.text)
         curl.setopt(pycurl.TIMEOUT_MS, max(timeout_ms, 1))
@@ -161,7 +163,11 @@ class Transfer:
             self.refusal = self._policy.judge_address(self.target.host, ip, port)
             if self.refusal is None:
                 self._opened = True
-                return _LentSocket(family, kind, protocol)
+                try:
+                    return _LentSocket(family, kind, protocol)
+                except OSError as error:
+                    self._socket_error = error
+                    return pycurl.SOCKET_BAD
             self._on_refusal(self)
         return pycurl.SOCKET_BAD
 
@@ -231,8 +237,8 @@ class Transfer:
                 "the kept-alive connection was closed before a response came; the request was not sent again "
                 "within this attempt, because the target may have acted on it",
             )
-        if code == pycurl.E_OPERATION_TIMEDOUT:
-            return Failure(FailureKind.TIMEOUT, message)
+        if code == pycurl.E_COULDNT_CONNECT and self._socket_error is not None:
+            return Failure(FailureKind.CONNECT, f"no socket could be opened: {self._socket_error.strerror}")
         return failure_of(code, message, self.curl.getinfo(pycurl.OS_ERRNO))
 
     def _phases(self) -> Phases:
