@@ -41,7 +41,7 @@ def test_defaults_are_as_documented() -> None:
     assert (settings.retention_days, settings.sync_interval_seconds, settings.tick_interval_ms) == (
         30,
         300,
-        1000,
+        250,
     )
     assert (settings.worker_concurrency, settings.max_per_host, settings.drain_seconds) == (500, 50, 25)
     assert (settings.log_level, settings.log_format) == ("info", "console")
