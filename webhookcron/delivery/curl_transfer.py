@@ -190,6 +190,8 @@ class Transfer:
     def _on_header(self, line: bytes) -> None:
         if not self._header_bytes:
             self._first_byte_at = time.monotonic()
+            if line.startswith(b"HTTP/2"):
+                self._connections.speaks_http2(self._local)
         self._header_bytes += len(line)
         if self._header_bytes <= 2 * MAX_KEPT_HEADER_BYTES:
             self._header_lines.append(line)
@@ -211,9 +213,6 @@ class Transfer:
         """The ended transfer's result; `code` and `message` are libcurl's, 0 for success."""
         curl = self.curl
         status = curl.getinfo(pycurl.RESPONSE_CODE) or None
-        http_version = _HTTP_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None
-        if http_version == "2":
-            self._connections.speaks_http2(self._local)
         return HttpResult(
             status=status,
             headers=_parse_headers(self._header_lines),
@@ -222,7 +221,7 @@ class Transfer:
             failure=None if code == 0 else self._failure(code, message, status),
             phases=self._phases(),
             remote_address=curl.getinfo(pycurl.PRIMARY_IP) or None,
-            http_version=http_version,
+            http_version=_HTTP_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
             reused_connection=self._requests > 0 and not self._opened,
         )
 

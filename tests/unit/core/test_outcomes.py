@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from webhookcron.core.outcomes import SUCCESS, Failure, FailureKind, Outcome, OutcomeStatus
@@ -19,6 +22,12 @@ def test_each_kind_is_either_permanent_or_retryable(kind: FailureKind) -> None:
 def test_each_kind_has_a_sentence_in_the_documentation(kind: FailureKind) -> None:
     assert FailureKind.__doc__ is not None
     assert any(line.split()[:1] == [kind.value] for line in FailureKind.__doc__.splitlines())
+
+
+def test_the_documentation_lists_every_kind_and_says_whether_it_is_tried_again() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "delivery.md").read_text()
+    listed = re.findall(r"^\| `([a-z_]+)` \| (yes|no) \|", text, re.MULTILINE)
+    assert listed == [(kind.value, "yes" if kind.retryable else "no") for kind in FailureKind]
 
 
 def test_a_passed_deadline_has_a_status_of_its_own() -> None:
