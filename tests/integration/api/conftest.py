@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from webhookcron.app import create_app
 from webhookcron.config import Settings
 from webhookcron.storage.indexes import ensure_indexes
+from webhookcron.ticks.scheduler import Scheduler
 from webhookcron.wiring import Platform, connect
 
 Pushed = list[str]
@@ -73,7 +74,14 @@ def pushed() -> Pushed:
 def platform(settings: Settings, redis_client: Any, pushed: Pushed) -> Iterator[Platform]:
     connected = connect(settings)
     ensure_indexes(connected.database)
-    connected = replace(connected, enqueue=pushed.extend)
+    scheduler = Scheduler(
+        jobs=connected.jobs,
+        executions=connected.executions,
+        source=connected.source,
+        enqueue=pushed.extend,
+        retention=timedelta(days=settings.retention_days),
+    )
+    connected = replace(connected, enqueue=pushed.extend, scheduler=scheduler)
     yield connected
     connected.close()
 
@@ -88,7 +96,9 @@ def new_caller(app: Flask, platform: Platform) -> Callable[..., Caller]:
     """Makes a user with a role and a key with scopes."""
 
     def make(
-        role: str = "member", scopes: tuple[str, ...] = ("read", "write", "trigger"), user_id: str | None = None
+        role: str = "member",
+        scopes: tuple[str, ...] = ("read", "write", "trigger"),
+        user_id: str | None = None,
     ) -> Caller:
         now = datetime.now(UTC)
         user_id = user_id or secrets.token_hex(6)
