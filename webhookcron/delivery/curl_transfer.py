@@ -27,6 +27,8 @@ from webhookcron.delivery.transport_types import (
 # connection for the next call; past this bound the connection is given up instead.
 MAX_READ_BYTES = 1024 * 1024
 
+CUT_HEADERS = "the connection was closed before the headers of the response were complete"
+
 _HTTP_VERSIONS = {
     pycurl.CURL_HTTP_VERSION_1_0: "1.0",
     pycurl.CURL_HTTP_VERSION_1_1: "1.1",
@@ -53,6 +55,7 @@ class Transfer:
         "_first_byte_at",
         "_header_bytes",
         "_header_lines",
+        "_headers_ended",
         "_keep",
         "_local",
         "_on_refusal",
@@ -113,6 +116,7 @@ class Transfer:
         self._received = 0
         self._header_lines: list[bytes] = []
         self._header_bytes = 0
+        self._headers_ended = False
         self._requests = 0
         self._opened = False
         self._stale = False
@@ -193,6 +197,10 @@ class Transfer:
             if line.startswith(b"HTTP/2"):
                 self._connections.speaks_http2(self._local)
         self._header_bytes += len(line)
+        if line == b"\r\n" or line == b"\n":
+            self._headers_ended = True
+        elif line.startswith(b"HTTP/"):
+            self._headers_ended = False
         if self._header_bytes <= 2 * MAX_KEPT_HEADER_BYTES:
             self._header_lines.append(line)
 
@@ -218,7 +226,7 @@ class Transfer:
             headers=_parse_headers(self._header_lines),
             body=b"".join(self._body),
             truncated=self._received > self._keep,
-            failure=None if code == 0 else self._failure(code, message, status),
+            failure=self._failure(code, message, status),
             phases=self._phases(),
             remote_address=curl.getinfo(pycurl.PRIMARY_IP) or None,
             http_version=_HTTP_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
@@ -226,6 +234,9 @@ class Transfer:
         )
 
     def _failure(self, code: int, message: str, status: int | None) -> Failure | None:
+        if code == 0:
+            # libcurl takes a connection closed within the headers for the end of a response without body.
+            return None if self._headers_ended else Failure(FailureKind.RESET, CUT_HEADERS)
         if self.refusal is not None:
             return Failure(FailureKind.BLOCKED, self.refusal.message)
         if code == pycurl.E_WRITE_ERROR and status is not None and self._received > MAX_READ_BYTES:

@@ -8,6 +8,7 @@ import resource
 import socket
 import threading
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -235,6 +236,26 @@ def test_a_body_that_ends_early_is_a_failure(transport: Transport, serve: Serve,
     assert _kind(transport.send(post(serve(script).url()))) is FailureKind.RESET
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Len",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-A: b\r\n",
+    ],
+)
+def test_headers_that_end_early_are_a_failure(
+    transport: Transport, serve: Serve, post: MakeRequest, head: bytes
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(head)
+
+    assert _kind(transport.send(post(serve(script).url()))) is FailureKind.RESET
+
+
 def test_a_connection_closed_without_an_answer_is_a_failure(
     transport: Transport, serve: Serve, post: MakeRequest
 ) -> None:
@@ -377,6 +398,53 @@ class TestKeepAlive:
             sock.close()
         assert (result.status, result.failure) == (200, None)
         assert [request.body for request in server.requests] == [b"first", b"second"]
+
+
+def test_amid_all_of_this_no_answer_is_mixed_up_and_no_request_is_sent_twice(
+    make_transport: MakeTransport, serve: Serve, post: MakeRequest
+) -> None:
+    transport = make_transport(max_connections=20, max_per_host=20)
+
+    def script(peer: Peer) -> None:
+        while (request := peer.read_request()) is not None:
+            number = int(request.body)
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(request.body), request.body)
+            match number % 10:
+                case 0:
+                    peer.send(answer)
+                    return
+                case 1:
+                    peer.send(answer * 2)
+                case 2:
+                    return
+                case 3:
+                    peer.reset()
+                    return
+                case 4:
+                    peer.send(answer[:30])
+                    return
+                case _:
+                    peer.send(answer)
+
+    server = serve(script)
+    results: dict[int, HttpResult] = {}
+    done = threading.Event()
+
+    def keep(number: int, result: HttpResult) -> None:
+        assert number not in results
+        results[number] = result
+        if len(results) == 2000:
+            done.set()
+
+    transport.submit_many(
+        (post(server.url(), body=b"%d" % number), partial(keep, number)) for number in range(2000)
+    )
+    assert done.wait(60), f"{len(results)} results"
+    complete = {number: result.body for number, result in results.items() if result.failure is None}
+    assert complete == {number: b"%d" % number for number in complete}
+    assert not [number for number in complete if number % 10 in (2, 3, 4)]
+    assert {_kind(result) for result in results.values()} == {None, FailureKind.RESET}
+    assert len({request.body for request in server.requests}) == len(server.requests)
 
 
 def test_thousands_of_refused_connections_are_thousands_of_results(
