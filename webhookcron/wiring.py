@@ -215,6 +215,7 @@ def _engine(platform: Platform) -> Engine:
         retention=retention,
         dice=random.Random(),
         on_recorded=lambda count: engine.recorded(count),
+        more_to_come=lambda: engine.more_to_come(),
     )
     engine = Engine(
         claimer=Claimer(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
+from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 
 from webhookcron.core.errors import BrokerUnavailable
@@ -21,15 +22,17 @@ SOCKET_TIMEOUT_SECONDS = 1.0
 def celery_app(broker_url: str, *, key_prefix: str) -> Celery:
     """The Celery application of tickers, API and workers. It connects when first used.
 
-    Messages are JSON and carry ids only; results are not kept. A message is acknowledged when it is taken: what was
-    taken and not done is found by its lease or its `checkAt`, whatever the broker remembers.
+    Messages are JSON and carry ids only; results are not kept. A message is gone when it is taken: what was taken and
+    not done is found by its lease or its `checkAt`, whatever the broker remembers.
     """
     app = Celery("webhookcron", broker=broker_url)
-    queue = f"{key_prefix}.deliver"
+    name = f"{key_prefix}.deliver"
     app.conf.update(
-        task_default_queue=queue,
-        task_default_exchange=queue,
-        task_default_routing_key=queue,
+        # Without acknowledgements: the broker keeps no second list of what is under way, which nothing here reads.
+        task_queues=[Queue(name, Exchange(name, type="direct"), routing_key=name, no_ack=True)],
+        task_default_queue=name,
+        task_default_exchange=name,
+        task_default_routing_key=name,
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,

@@ -36,6 +36,9 @@ LOOK_AGAIN_SECONDS = 0.25
 MOST_UNRECORDED = 5_000
 """Results that wait to be written; beyond it nothing is claimed, so that an outage of MongoDB bounds memory."""
 
+WORTH_GATHERING = 8
+"""From so many calls under way on, results are gathered for a moment before they are written."""
+
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 2.0
 
@@ -86,7 +89,12 @@ class Engine:
         """So many results are written."""
         with self._changed:
             self._unrecorded -= count
-            self._changed.notify()
+            if len(self._backlog):
+                self._changed.notify()
+
+    def more_to_come(self) -> bool:
+        """Whether calls are under way whose results will want to be written soon."""
+        return len(self._in_flight) >= WORTH_GATHERING
 
     @property
     def load(self) -> tuple[int, int, int]:
@@ -175,7 +183,8 @@ class Engine:
         def on_done(request: HttpRequest | None, result: HttpResult) -> None:
             with self._changed:
                 self._in_flight.end(call_id)
-                self._changed.notify()
+                if len(self._backlog):
+                    self._changed.notify()
             self._recorder.put([CallResult(claim, request, result, started_at, self._now())])
 
         return on_done

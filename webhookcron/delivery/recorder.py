@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 LARGEST_GROUP = 250
 
+GATHER_SECONDS = 0.01
+"""While many calls are under way, results are gathered for so long."""
+
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 2.0
 
@@ -32,7 +36,7 @@ LONGEST_BACKOFF_SECONDS = 2.0
 class Recorder:
     """A thread that writes what ended. A lone result is written at once; while it is, others gather.
 
-    `on_recorded` is told how many results have left the recorder.
+    `on_recorded` is told how many results have left the recorder; `more_to_come` says whether gathering is worth it.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Recorder:
         retention: timedelta,
         dice: random.Random,
         on_recorded: Callable[[int], None],
+        more_to_come: Callable[[], bool],
     ) -> None:
         self._jobs = jobs
         self._executions = executions
@@ -57,6 +62,7 @@ class Recorder:
         self._retention = retention
         self._dice = dice
         self._on_recorded = on_recorded
+        self._more_to_come = more_to_come
         self._waiting: deque[CallResult | EndedClaim] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -70,8 +76,10 @@ class Recorder:
     def put(self, results: Sequence[CallResult | EndedClaim]) -> None:
         """Take what ended; any thread."""
         with self._changed:
+            idle = not self._waiting
             self._waiting.extend(results)
-            self._changed.notify()
+            if idle:
+                self._changed.notify()
 
     def close(self, timeout: timedelta) -> bool:
         """Write what is left, for at most `timeout`; False when something could not be written in time."""
@@ -89,6 +97,9 @@ class Recorder:
                     self._changed.wait()
                 if not self._waiting:
                     return
+            if len(self._waiting) < LARGEST_GROUP and not self._closing and self._more_to_come():
+                time.sleep(GATHER_SECONDS)
+            with self._changed:
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
             if not self._write(group):
                 return
