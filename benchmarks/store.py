@@ -347,10 +347,10 @@ def _run(arguments: argparse.Namespace, uri: str, pid: int | None) -> None:
             per_document = bench.fill()
             if per_document is not None:
                 print(f"{'memory per execution':44} {per_document:10,} bytes")
-            bench.run()
             rss = meter.rss_bytes()
             if rss is not None:
-                print(f"{'server memory at the end':44} {rss / 2**20:10,.0f} MiB")
+                print(f"{'server memory, filled':44} {rss / 2**20:10,.0f} MiB")
+            bench.run()
         finally:
             client.drop_database(name)
     if arguments.json is not None:

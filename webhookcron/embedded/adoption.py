@@ -1,11 +1,16 @@
-"""Taking values from a request into the store: field names shared, depth bounded."""
+"""Taking values from a request into the store: field names shared, depth bounded, strange types refused."""
 
 from typing import Any
 
-from webhookcron.embedded.errors import OVERFLOW, CommandError
+from bson import Code, DBRef, Decimal128
+
+from webhookcron.embedded.errors import OVERFLOW, CommandError, unsupported
 
 MAX_DEPTH = 100
 """Levels of nesting that a document may have, as MongoDB limits it."""
+
+NOT_PLAIN = frozenset({dict, list, Decimal128, Code, DBRef})
+"""Types whose values must go through `adopt_value`: containers, and what filters could not compare rightly."""
 
 _MAX_SHARED_NAMES = 20_000
 _shared_names: dict[str, str] = {}
@@ -23,30 +28,31 @@ def adopt_document(document: dict[str, Any], depth: int = 1) -> dict[str, Any]:
     for name, value in document.items():
         if name not in names and len(names) < _MAX_SHARED_NAMES:
             names[name] = name
-        kind = type(value)
-        if kind is dict:
-            value = adopt_document(value, depth + 1)
-        elif kind is list:
-            value = _adopt_array(value, depth + 1)
+        if type(value) in NOT_PLAIN:
+            value = adopt_value(value, depth)
         adopted[names.get(name, name)] = value
     return adopted
 
 
 def adopt_value(value: Any, depth: int = 1) -> Any:
-    """The same for a value that becomes part of a document at this depth."""
-    if type(value) is dict:
+    """The same for a value that becomes part of a document at this depth.
+
+    Raises CommandError (238) for a decimal, code or a database reference.
+    """
+    kind = type(value)
+    if kind is dict:
         return adopt_document(value, depth + 1)
-    if type(value) is list:
+    if kind is list:
         return _adopt_array(value, depth + 1)
+    if kind in NOT_PLAIN:
+        raise unsupported(f"a value of type {kind.__name__}")
     return value
 
 
 def _adopt_array(values: list[Any], depth: int) -> list[Any]:
     if depth > MAX_DEPTH:
         raise CommandError(OVERFLOW, f"BSON depth exceeds the limit of {MAX_DEPTH} levels")
-    return [
-        adopt_value(value, depth) if type(value) is dict or type(value) is list else value for value in values
-    ]
+    return [adopt_value(value, depth) if type(value) in NOT_PLAIN else value for value in values]
 
 
 def shared_name(name: str) -> str:

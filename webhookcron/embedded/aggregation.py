@@ -12,7 +12,7 @@ from webhookcron.embedded.accumulators import ACCUMULATORS, Accumulator
 from webhookcron.embedded.errors import UNKNOWN_STAGE, CommandError, unsupported
 from webhookcron.embedded.expressions import compile_expression
 from webhookcron.embedded.indexes import sort_pattern
-from webhookcron.embedded.matching import compile_filter
+from webhookcron.embedded.matching import compile_filter, is_operator_document
 from webhookcron.embedded.operators import is_number
 from webhookcron.embedded.ordering import MISSING, encode_value
 from webhookcron.embedded.projections import compile_projection
@@ -188,6 +188,8 @@ def _project(argument: Any) -> Stage:
     flags = {name: flag for name, flag in argument.items() if name not in computed}
     if any(not flag for name, flag in flags.items() if name != "_id"):
         raise CommandError(31310, "Cannot compute a field in an exclusion projection")
+    if any(type(value) is dict and not is_operator_document(value) for value in computed.values()):
+        raise unsupported("a projection inside another field, other than by a dotted path")
     if any("." in name or name.startswith("$") for name in computed):
         raise unsupported("a computed field inside another")
     hides_id = not flags.get("_id", True)

@@ -25,6 +25,9 @@ from webhookcron.embedded.wire import (
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 500
+MAX_AWAITED_BYTES = 512 * 1024 * 1024
+"""Memory that unfinished messages may take, so that many big ones begun at once cannot exhaust the machine."""
+
 _INT32_BYTES = 4
 _RECEIVE_BYTES = 256 * 1024
 
@@ -36,6 +39,8 @@ class Hub:
         self.store = store
         self.cursors = Cursors()
         self.connections: set[Connection] = set()
+        self.awaited_bytes = 0
+        """Bytes of unfinished messages that all connections hold together."""
         self.receive_buffer = memoryview(bytearray(_RECEIVE_BYTES))
         self._loop = asyncio.get_running_loop()
         self._unanswered: list[tuple[Connection, int, int, bytes]] = []
@@ -128,6 +133,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._transport = None
+        self._hub.awaited_bytes -= len(self._partial)
         self._partial.clear()
         self._hub.connections.discard(self)
 
@@ -140,19 +146,22 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         received = self._hub.receive_buffer[:nbytes]
+        held = len(self._partial)
         try:
-            if self._partial:
+            if held:
                 self._partial += received
-                used = self._carry_out(self._partial)
-                if used:
-                    del self._partial[:used]
+                del self._partial[: self._carry_out(self._partial)]
             else:
                 used = self._carry_out(received)
                 if used < nbytes:
                     self._partial += received[used:]
+            if self._hub.awaited_bytes + len(self._partial) - held > MAX_AWAITED_BYTES:
+                raise ProtocolError("the unfinished messages of all connections are too many bytes")
         except ProtocolError as problem:
             logger.warning("closed a connection: %s", problem)
             self.close()
+        finally:
+            self._hub.awaited_bytes += len(self._partial) - held
 
     def _carry_out(self, data: memoryview | bytearray) -> int:
         """Handle the whole messages that the data starts with; how many bytes they were."""

@@ -5,6 +5,7 @@ from secrets import randbits
 from typing import Any
 
 import bson
+from bson.raw_bson import RawBSONDocument
 
 from webhookcron.embedded.errors import CURSOR_NOT_FOUND, CommandError
 
@@ -29,13 +30,24 @@ class Cursor:
         self._position = 0
         self.used_at = now
 
-    def next_batch(self, size: int | None) -> list[dict[str, Any]]:
-        """Up to `size` further documents (None: as many as fit), at most MAX_REPLY_BYTES of them."""
+    def next_batch(self, field: str, size: int | None, number: int) -> RawBSONDocument:
+        """The `cursor` part of a reply with up to `size` further documents (None: as many as fit).
+
+        It carries the cursor's number while something is left, else 0.
+        """
         start = self._position
-        end = len(self._documents) if size is None else min(start + size, len(self._documents))
-        batch = fitting(self._documents[start:end])
+        end = len(self._documents) if size is None else start + size
+        batch = self._documents[start:end]
+        body = self._encoded(field, batch, number)
+        if len(body) > MAX_REPLY_BYTES and len(batch) > 1:
+            batch = _fitting(batch)
+            body = self._encoded(field, batch, number)
         self._position = start + len(batch)
-        return batch
+        return RawBSONDocument(body)
+
+    def _encoded(self, field: str, batch: list[dict[str, Any]], number: int) -> bytes:
+        left = self._position + len(batch) < len(self._documents)
+        return bson.encode({field: batch, "id": bson.Int64(number if left else 0), "ns": self.namespace})
 
     @property
     def is_exhausted(self) -> bool:
@@ -43,13 +55,11 @@ class Cursor:
         return self._position >= len(self._documents)
 
 
-def fitting(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _fitting(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """As many of the documents, from the first, as one reply may carry; at least one."""
-    if len(documents) < 2:
-        return documents
     room = MAX_REPLY_BYTES
     for position, document in enumerate(documents):
-        room -= len(bson.encode(document)) + 16
+        room -= len(bson.encode(document))
         if room < 0:
             return documents[: max(1, position)]
     return documents
@@ -69,14 +79,13 @@ class Cursors:
     ) -> dict[str, Any]:
         """The reply that starts a result; keeps a cursor when something is left."""
         cursor = Cursor(namespace, documents, now)
-        first = cursor.next_batch(FIRST_BATCH if batch is None else batch)
-        number = 0
+        number = 0 if single else randbits(62) + 1
+        first = cursor.next_batch("firstBatch", FIRST_BATCH if batch is None else batch, number)
         if not single and not cursor.is_exhausted:
-            number = randbits(62) + 1
             while len(self._open) >= MAX_CURSORS:
                 self._open.popitem(last=False)
             self._open[number] = cursor
-        return {"cursor": {"firstBatch": first, "id": bson.Int64(number), "ns": namespace}, "ok": 1.0}
+        return {"cursor": first, "ok": 1.0}
 
     def next_reply(self, number: int, namespace: str, batch: int | None, now: float) -> dict[str, Any]:
         """The reply of `getMore`; raises CommandError (43) for a cursor that is not open."""
@@ -85,12 +94,10 @@ class Cursors:
             raise CommandError(CURSOR_NOT_FOUND, f"cursor id {number} not found")
         cursor.used_at = now
         self._open.move_to_end(number)
-        documents = cursor.next_batch(batch)
-        left = number
+        reply = {"cursor": cursor.next_batch("nextBatch", batch, number), "ok": 1.0}
         if cursor.is_exhausted:
             del self._open[number]
-            left = 0
-        return {"cursor": {"nextBatch": documents, "id": bson.Int64(left), "ns": namespace}, "ok": 1.0}
+        return reply
 
     def kill(self, number: int) -> bool:
         """Close a cursor; False when it was not open."""

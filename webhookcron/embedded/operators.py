@@ -183,6 +183,8 @@ def of_type(operand: Any) -> Test:
             types.update(_TYPES_BY_ALIAS[name])
         else:
             raise CommandError(BAD_VALUE, f"Unknown type name alias or code: {name}")
+    if not tests:
+        return lambda value: type(value) in types
     return lambda value: type(value) in types or any(test(value) for test in tests)
 
 

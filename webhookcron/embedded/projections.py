@@ -39,6 +39,8 @@ def compile_projection(fields: Any) -> Projection | None:
     elif shows_id and flags:
         # An exclusion that names _id as shown changes nothing about it.
         flags.pop("_id", None)
+    if all("." not in path for path in flags):
+        return lambda document: {name: value for name, value in document.items() if name not in flags}
     tree = _tree(flags)
     return lambda document: _excluded(document, tree)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bson import ObjectId, Regex
 
-from webhookcron.embedded.adoption import adopt_document, adopt_value, shared_name
+from webhookcron.embedded.adoption import NOT_PLAIN, adopt_document, adopt_value, shared_name
 from webhookcron.embedded.errors import (
     BAD_VALUE,
     CONFLICTING_UPDATE_OPERATORS,
@@ -19,6 +19,7 @@ from webhookcron.embedded.errors import (
     EMPTY_FIELD_NAME,
     FAILED_TO_PARSE,
     IMMUTABLE_FIELD,
+    NOT_SINGLE_VALUE_FIELD,
     PATH_NOT_VIABLE,
     CommandError,
     unsupported,
@@ -141,8 +142,7 @@ def _changes(steps: tuple[Step, ...], update: dict[str, Any]) -> list[_Change]:
     changes: list[_Change] = []
     for step in steps:
         argument = update[step.operator][step.path]
-        kind = type(argument)
-        if kind is dict or kind is list:
+        if type(argument) in NOT_PLAIN:
             argument = adopt_value(argument, 1 if step.parts is None else len(step.parts))
         if step.make is not None:
             changes.append((step.name, step.parts, step.make(step.path, argument), None))
@@ -320,7 +320,10 @@ def _plant(seed: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
             raise _not_viable(child, parts, 1)
         node = child
     if parts[-1] in node:
-        raise CommandError(54, f"cannot infer query fields to set, path '{'.'.join(parts)}' is matched twice")
+        raise CommandError(
+            NOT_SINGLE_VALUE_FIELD,
+            f"cannot infer query fields to set, path '{'.'.join(parts)}' is matched twice",
+        )
     node[parts[-1]] = value
 
 

@@ -10,6 +10,7 @@ from webhookcron.embedded.adoption import adopt_document
 from webhookcron.embedded.collection import Collection, Document
 from webhookcron.embedded.errors import (
     FAILED_TO_PARSE,
+    INVALID_ID_FIELD,
     TYPE_MISMATCH,
     CommandError,
 )
@@ -79,7 +80,8 @@ def _insert_one(collection: Collection, document: Document, body: bytes | None) 
 def _check_identity(identity: Any) -> None:
     if type(identity) is list or type(identity) is Regex:
         raise CommandError(
-            2, f"The '_id' value cannot be of type {'array' if type(identity) is list else 'regex'}"
+            INVALID_ID_FIELD,
+            f"The '_id' value cannot be of type {'array' if type(identity) is list else 'regex'}",
         )
 
 

@@ -191,6 +191,7 @@ def test_many_half_messages_do_not_keep_others_out(shared_server: Any) -> None:
         {"aggregate": "things", "pipeline": [{"$lookup": {}}], "cursor": {}},
         {"aggregate": "things", "pipeline": [{"$changeStream": {}}], "cursor": {}},
         {"aggregate": "things", "pipeline": [{"$project": {"a": "$$NOW"}}], "cursor": {}},
+        {"aggregate": "things", "pipeline": [{"$project": {"a": {"b": 1}}}], "cursor": {}},
         {"aggregate": "things", "pipeline": [], "cursor": {}, "explain": True},
         {"update": "things", "updates": [{"q": {}, "u": {"$set": {"a": 1}}, "arrayFilters": []}]},
         {"update": "things", "updates": [{"q": {}, "u": {"$set": {"a": 1}}, "collation": {}}]},
