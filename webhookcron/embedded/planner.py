@@ -77,12 +77,15 @@ class IndexPlan:
                 yield from walk
         else:
             # Several equality prefixes: what follows the prefix is in order within each walk.
-            tagged = [
-                ((entry[length:], entry) for entry in walk)
-                for walk, length in zip(walks, self.prefix_lengths, strict=True)
-            ]
+            tagged = map(_tagged, walks, self.prefix_lengths)
             for _, entry in merge(*tagged, reverse=self.backwards):
                 yield entry
+
+
+def _tagged(walk: Iterator[bytes], length: int) -> Iterator[tuple[bytes, bytes]]:
+    """The entries of a walk, each with what follows the prefix of this length."""
+    for entry in walk:
+        yield entry[length:], entry
 
 
 def constraints_of(condition: dict[str, Any]) -> dict[str, Constraint]:

@@ -57,6 +57,14 @@ def test_with_colours_only_colours_come_through() -> None:
     assert "\033[2J" not in stream.getvalue()
 
 
+def test_what_a_plain_terminal_lacks_is_escaped() -> None:
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding="ascii") as stream:
+        PrefixedOutput(stream, colors=False).line("api", "Grüße")
+
+        assert written.getvalue() == b"api      | Gr\\xfc\\xdfe\n"
+
+
 class GonePipe(io.StringIO):
     def write(self, text: str) -> int:
         raise BrokenPipeError
