@@ -185,17 +185,17 @@ def load_settings(environ: Mapping[str, str], *, role: Role) -> Settings:
     return Settings(**found)
 
 
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """A line for each variable with this project's prefix that nothing reads, and the name perhaps meant."""
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables with this project's prefix that nothing reads: a line about each, with the name perhaps meant."""
     known = {variable.name for variable in VARIABLES}
     known |= {f"{variable.name}_FILE" for variable in VARIABLES if variable.secret}
-    lines = []
+    lines: dict[str, str] = {}
     for name in sorted(environ):
         # The key that the README's curl lines use is the caller's, not a setting of the platform.
         if not name.startswith(PREFIX) or name in known or name == f"{PREFIX}API_KEY":
             continue
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
-        lines.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+        lines[name] = f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
     return lines
 
 

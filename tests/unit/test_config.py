@@ -244,15 +244,17 @@ def test_settings_cannot_be_changed() -> None:
 def test_an_unknown_variable_is_named_with_the_one_that_may_be_meant() -> None:
     assert unknown_variables(
         {"WEBHOOKCRON_ALLOWED_TARGETS_HOSTS": "", "WEBHOOKCRON_XYZZY": "", "PATH": ""}
-    ) == [
-        "WEBHOOKCRON_ALLOWED_TARGETS_HOSTS is not a setting; did you mean WEBHOOKCRON_ALLOWED_TARGET_HOSTS?",
-        "WEBHOOKCRON_XYZZY is not a setting",
-    ]
+    ) == {
+        "WEBHOOKCRON_ALLOWED_TARGETS_HOSTS": (
+            "WEBHOOKCRON_ALLOWED_TARGETS_HOSTS is not a setting; did you mean WEBHOOKCRON_ALLOWED_TARGET_HOSTS?"
+        ),
+        "WEBHOOKCRON_XYZZY": "WEBHOOKCRON_XYZZY is not a setting",
+    }
 
 
 def test_known_variables_are_not_complained_of() -> None:
-    assert unknown_variables({variable.name: "" for variable in VARIABLES}) == []
-    assert unknown_variables({"WEBHOOKCRON_SECRET_KEY_FILE": "", "WEBHOOKCRON_API_KEY": ""}) == []
+    assert unknown_variables({variable.name: "" for variable in VARIABLES}) == {}
+    assert unknown_variables({"WEBHOOKCRON_SECRET_KEY_FILE": "", "WEBHOOKCRON_API_KEY": ""}) == {}
 
 
 def test_every_field_of_the_settings_is_filled_by_one_variable() -> None:

@@ -22,6 +22,6 @@ def settings_from_environment(role: Role) -> Settings:
         raise WrongSetting(str(error)) from None
     configure_logging(settings.log_level, settings.log_format)
     log = structlog.get_logger("webhookcron.cli")
-    for line in unknown_variables(os.environ):
+    for line in unknown_variables(os.environ).values():
         log.warning("settings.unknown", message=line)
     return settings

@@ -26,8 +26,8 @@ class RootLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         self.error_log.handlers.clear()
-        self.error_log.setLevel(logging.NOTSET)
-        self.error_log.propagate = True
+        # Its own name for this log, "gunicorn.error", reads like trouble at every start.
+        self.error_log: logging.Logger = logging.getLogger("gunicorn")
 
 
 class ApiServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types

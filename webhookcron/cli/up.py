@@ -48,7 +48,7 @@ def up(
     from webhookcron.embedded.stores import StoreMissing
     from webhookcron.embedded.up import UpOptions, run_up
 
-    for line in unknown_variables(os.environ):
+    for line in unknown_variables(os.environ).values():
         click.echo(f"warning: {line}", err=True)
     options = UpOptions(
         host=host, port=port, data_directory=data_dir, workers=workers, tickers=tickers, ready_file=ready_file

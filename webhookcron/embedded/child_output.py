@@ -61,11 +61,12 @@ class PrefixedOutput:
         self.raw(f"{prefix} {self._cleaned(text)}")
 
     def raw(self, text: str) -> None:
-        """A line as it is, without a name before it."""
+        """A line as it is, without a name before it; what the stream's encoding lacks is escaped."""
         if self.lost:
             return
+        encoding = self._stream.encoding or "utf-8"
         try:
-            self._stream.write(f"{text}\n")
+            self._stream.write(f"{text}\n".encode(encoding, errors="backslashreplace").decode(encoding))
             self._stream.flush()
         except (BrokenPipeError, ValueError):
             self.lost = True

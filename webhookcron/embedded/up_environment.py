@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from webhookcron.config import PREFIX, Settings, load_settings
+from webhookcron.config import PREFIX, Settings, load_settings, unknown_variables
 
 LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 
@@ -41,7 +41,9 @@ def child_environment(
 
     With `allow_loopback` the loopback networks are added to the target networks that the user allows.
     """
-    completed = dict(environ)
+    # What nothing reads was warned of once, by `up`; handed on, every child would warn again.
+    unknown = unknown_variables(environ)
+    completed = {name: value for name, value in environ.items() if name not in unknown}
     brought = {
         "MONGODB_URI": mongodb_uri,
         "REDIS_URL": redis_url,

@@ -72,6 +72,14 @@ def test_colours_are_passed_on_to_children_whose_output_is_a_pipe() -> None:
     assert completed({}, colors=True)["FORCE_COLOR"] == "1"
 
 
+def test_what_nothing_reads_is_not_handed_on() -> None:
+    environ = completed({"WEBHOOKCRON_TYPO": "1", "WEBHOOKCRON_API_KEY": "whk_x", "OTHER": "2"})
+
+    assert "WEBHOOKCRON_TYPO" not in environ
+    assert environ["WEBHOOKCRON_API_KEY"] == "whk_x"
+    assert environ["OTHER"] == "2"
+
+
 def test_the_callers_environment_is_left_alone() -> None:
     environ: dict[str, str] = {}
     completed(environ)
