@@ -5,7 +5,8 @@ Pure decisions: the ticker and `settle` both call `plan_fires`, so they cannot d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from webhookcron.core.executions import (
@@ -110,40 +111,71 @@ def waits_for_previous(job: TickJob, fire_time: datetime, now: datetime) -> bool
 
 
 def is_missed(job: TickJob, fire_time: datetime, now: datetime) -> bool:
-    """Whether `now` is later than the job's grace allows, counted from fire time + jitter."""
-    return act_at(job.id, fire_time, job.jitter_ms) + timedelta(milliseconds=job.misfire_grace_ms) < now
+    """Whether `now` is later than the job's grace allows, counted from fire time + the longest jitter.
+
+    Fire times act in order, so one with a short jitter may have to wait for one before it with a long jitter: that is
+    no outage.
+    """
+    return fire_time < _missed_before(job, now)
 
 
-def plan_fires(job: TickJob, fire_time: datetime, now: datetime) -> FirePlan:
+def _missed_before(job: TickJob, now: datetime) -> datetime:
+    return now - timedelta(milliseconds=job.misfire_grace_ms + job.jitter_ms)
+
+
+def plan_fires(job: TickJob, fire_time: datetime, now: datetime, *, at_once: bool = False) -> FirePlan:
     """Decide about `fire_time`, the first one of `job` not accounted for, and those due after it.
 
-    The caller has checked that fireAll may go on (`waits_for_previous`). `now` is platform time.
+    The caller has checked that fireAll may go on (`waits_for_previous`). `now` is platform time. With `at_once` the
+    jitter is not waited for.
     """
     runs_left = None if job.max_runs is None else max(0, job.max_runs - job.scheduled_runs)
     if runs_left == 0:
         return FirePlan((), (), None, None, None, None)
-    if act_at(job.id, fire_time, job.jitter_ms) > now:
-        return _planned(job, now, (), (), None, handled=None, upcoming=fire_time)
+    if _acts_after(job, fire_time, now, at_once):
+        return _planned(job, (), (), None, handled=None, upcoming=fire_time)
     if is_missed(job, fire_time, now):
         return _plan_missed(job, fire_time, now)
-    runs = _live(job, fire_time, now, MOST_AT_ONCE if runs_left is None else min(runs_left, MOST_AT_ONCE))
-    over = runs_left is not None and len(runs) >= runs_left
-    upcoming = None if over else next_fire_time(job.schedule, runs[-1])
-    return _planned(job, now, tuple(runs), (), None, handled=runs[-1], upcoming=upcoming)
-
-
-def _live(job: TickJob, fire_time: datetime, now: datetime, limit: int) -> list[datetime]:
     runs = [fire_time]
+    limit = MOST_AT_ONCE if runs_left is None else min(runs_left, MOST_AT_ONCE)
     while len(runs) < limit:
         following = next_fire_time(job.schedule, runs[-1])
-        if following is None or following > now or act_at(job.id, following, job.jitter_ms) > now:
+        if following is None or _acts_after(job, following, now, at_once):
             break
         runs.append(following)
-    return runs
+    over = runs_left is not None and len(runs) >= runs_left
+    upcoming = None if over else next_fire_time(job.schedule, runs[-1])
+    return _planned(job, tuple(runs), (), None, handled=runs[-1], upcoming=upcoming)
+
+
+def plan_made(job: TickJob, fire_time: datetime, made: Sequence[datetime]) -> FirePlan:
+    """Account for the fire times from `fire_time` to the last of `made`, which have an execution each already.
+
+    They are what a ticker that died before it moved the cursor decided to run. They stay runs, and count as such; the
+    others up to there are recorded as missed. `made` is in order, not empty, and nothing in it is before `fire_time`.
+    """
+    last = made[-1]
+    skips, summary = _records(job, fire_time - MILLISECOND, last - MILLISECOND, Reason.MISFIRE)
+    running = frozenset(made)
+    skips = tuple(skip for skip in skips if skip.fire_time not in running)
+    if summary is not None:
+        run_in_summary = sum(summary.first <= moment <= summary.last for moment in made)
+        summary = (
+            replace(summary, count=summary.count - run_in_summary) if summary.count > run_in_summary else None
+        )
+    over = job.max_runs is not None and job.scheduled_runs + len(made) >= job.max_runs
+    upcoming = None if over else next_fire_time(job.schedule, last)
+    return _planned(job, tuple(made), skips, summary, handled=last, upcoming=upcoming)
+
+
+def _acts_after(job: TickJob, fire_time: datetime, now: datetime, at_once: bool) -> bool:
+    return fire_time > now or (not at_once and act_at(job.id, fire_time, job.jitter_ms) > now)
 
 
 def _plan_missed(job: TickJob, first: datetime, now: datetime) -> FirePlan:
-    last = _last_missed(job, first, now)
+    # Anything before the bound is missed: fire times are whole milliseconds, `now` may be finer.
+    bound = _missed_before(job, now) - timedelta(microseconds=1)
+    last = max(first, latest_fire_time(job.schedule, first - MILLISECOND, bound) or first)
     if job.misfire_policy is MisfirePolicy.FIRE_ALL:
         return _plan_catch_up(job, first, last, now)
     run = (last,) if job.misfire_policy is MisfirePolicy.FIRE_ONCE else ()
@@ -151,7 +183,7 @@ def _plan_missed(job: TickJob, first: datetime, now: datetime) -> FirePlan:
     skips, summary = _records(job, first - MILLISECOND, skipped_until, Reason.MISFIRE)
     over = job.max_runs is not None and bool(run) and job.scheduled_runs + 1 >= job.max_runs
     upcoming = None if over else next_fire_time(job.schedule, last)
-    return _planned(job, now, run, skips, summary, handled=last, upcoming=upcoming)
+    return _planned(job, run, skips, summary, handled=last, upcoming=upcoming)
 
 
 def _plan_catch_up(job: TickJob, first: datetime, last: datetime, now: datetime) -> FirePlan:
@@ -161,10 +193,10 @@ def _plan_catch_up(job: TickJob, first: datetime, last: datetime, now: datetime)
     if excess_until is not None:
         skips, summary = _records(job, before, excess_until, Reason.CATCH_UP_LIMIT)
         upcoming = next_fire_time(job.schedule, excess_until)
-        return _planned(job, now, (), skips, summary, handled=excess_until, upcoming=upcoming)
+        return _planned(job, (), skips, summary, handled=excess_until, upcoming=upcoming)
     over = job.max_runs is not None and job.scheduled_runs + 1 >= job.max_runs
     upcoming = None if over else next_fire_time(job.schedule, first)
-    plan = _planned(job, now, (first,), (), None, handled=first, upcoming=upcoming)
+    plan = _planned(job, (first,), (), None, handled=first, upcoming=upcoming)
     if upcoming is None or upcoming > last:
         return plan
     return FirePlan(plan.runs, (), None, first, upcoming, now + CATCH_UP_LOOK)
@@ -179,18 +211,6 @@ def _drop_until(job: TickJob, before: datetime, last: datetime) -> datetime | No
         if moment is None or moment <= before:
             return None
     return moment
-
-
-def _last_missed(job: TickJob, first: datetime, now: datetime) -> datetime:
-    grace = timedelta(milliseconds=job.misfire_grace_ms)
-    # Up to here even the longest jitter leaves a fire time missed; beyond, each has its own jitter.
-    surely_missed = now - grace - timedelta(milliseconds=job.jitter_ms) - MILLISECOND
-    last = max(first, latest_fire_time(job.schedule, first - MILLISECOND, surely_missed) or first)
-    while True:
-        following = next_fire_time(job.schedule, last)
-        if following is None or not is_missed(job, following, now):
-            return last
-        last = following
 
 
 def _records(
@@ -212,7 +232,6 @@ def _records(
 
 def _planned(
     job: TickJob,
-    now: datetime,
     runs: tuple[datetime, ...],
     skips: tuple[Skip, ...],
     summary: MissedSummary | None,

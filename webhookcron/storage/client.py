@@ -12,6 +12,7 @@ from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConnectionFailure,
     ExecutionTimeout,
     NetworkTimeout,
@@ -72,6 +73,10 @@ def driver_errors_translated() -> Iterator[None]:
         raise StoreUnavailable("MongoDB did not answer in time") from error
     except WTimeoutError as error:
         raise StoreUnavailable("MongoDB did not acknowledge the write in time") from error
+    except BulkWriteError as error:
+        if _not_now(error):
+            raise StoreUnavailable("MongoDB did not take all of the writes") from error
+        raise
     except OperationFailure as error:
         if error.code in _UNAVAILABLE_CODES:
             raise StoreUnavailable("MongoDB cannot take the operation now") from error
@@ -80,3 +85,11 @@ def driver_errors_translated() -> Iterator[None]:
         if error.timeout:
             raise StoreUnavailable("MongoDB did not answer in time") from error
         raise
+
+
+def _not_now(error: BulkWriteError) -> bool:
+    """Whether a group of writes failed for a reason that passes: not acknowledged, or no primary just now."""
+    details = error.details or {}
+    if details.get("writeConcernErrors"):
+        return True
+    return any(failed.get("code") in _UNAVAILABLE_CODES for failed in details.get("writeErrors", ()))

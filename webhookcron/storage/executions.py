@@ -18,6 +18,7 @@ from webhookcron.core.executions import (
     Execution,
     ExecutionStatus,
     Reason,
+    Trigger,
 )
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.execution_documents import execution_document, execution_from_document
@@ -25,6 +26,9 @@ from webhookcron.storage.execution_documents import execution_document, executio
 log = structlog.get_logger(__name__)
 
 _DUPLICATE_KEY = 11000
+_INSERTED_AT_ONCE = 500
+_MOST_MADE = 1_000
+_RECORDED = frozenset({Reason.MISFIRE.value, Reason.CATCH_UP_LIMIT.value})
 _UNREADABLE_AGAIN = timedelta(minutes=10)
 _FINAL = sorted(status.value for status in FINAL_STATUSES)
 _QUEUED = ExecutionStatus.QUEUED.value
@@ -64,10 +68,20 @@ class ExecutionStore:
         """Create what is not there yet; the unique `_id` makes one execution of each, whoever else tries.
 
         Only a duplicate key on `_id` means "present": an execution with any other write error is in neither set.
-        Raises StoreUnavailable for all when the write concern was not met.
+        A record of many missed fire times that is there already grows to what the new one says.
+        Raises StoreUnavailable when MongoDB is away or the write concern was not met; some may be there by then.
         """
-        if not executions:
-            return Inserted(frozenset(), frozenset())
+        present: frozenset[str] = frozenset()
+        created: frozenset[str] = frozenset()
+        # Each slice has the deadline of one operation: however many there are, every call gets on.
+        for start in range(0, len(executions), _INSERTED_AT_ONCE):
+            inserted = self._insert(executions[start : start + _INSERTED_AT_ONCE])
+            present |= inserted.present
+            created |= inserted.created
+        self._extend([e for e in executions if e.skipped_count is not None and e.id in present - created])
+        return Inserted(present, created)
+
+    def _insert(self, executions: Sequence[Execution]) -> Inserted:
         ids = [execution.id for execution in executions]
         with driver_errors_translated():
             try:
@@ -76,6 +90,40 @@ class ExecutionStore:
                 return _sort_out(ids, error)
         everything = frozenset(ids)
         return Inserted(everything, everything)
+
+    def _extend(self, summaries: Sequence[Execution]) -> None:
+        for summary in summaries:
+            with driver_errors_translated():
+                self._collection.update_one(
+                    {"_id": summary.id, "status": ExecutionStatus.SKIPPED.value},
+                    {
+                        "$max": {
+                            "skippedUntil": summary.skipped_until,
+                            "skippedCount": summary.skipped_count,
+                            "completedAt": summary.completed_at,
+                            "expireAt": summary.expire_at,
+                        }
+                    },
+                )
+
+    def made_by_schedule(self, job_id: str, first: datetime, last: datetime) -> list[datetime]:
+        """The fire times of the job in [`first`, `last`] that have an execution which was made to run, in order.
+
+        Records of missed fire times are left out. At most 1,000.
+        """
+        filter_: Document = {"jobId": job_id, "scheduledAt": {"$gte": first, "$lte": last}}
+        with driver_errors_translated():
+            documents = list(
+                self._collection.find(filter_, {"scheduledAt": 1, "trigger": 1, "reason": 1})
+                .sort([("scheduledAt", -1), ("_id", -1)])
+                .limit(_MOST_MADE)
+            )
+        made = [
+            document["scheduledAt"]
+            for document in documents
+            if document.get("trigger") == Trigger.SCHEDULE.value and document.get("reason") not in _RECORDED
+        ]
+        return made[::-1]
 
     # --- claiming and recording
 
@@ -120,7 +168,7 @@ class ExecutionStore:
         filter_ = {"checkAt": check_at, "countToken": count_token, "counted": False}
         with driver_errors_translated():
             documents = list(self._collection.find(filter_, _CLAIM_FIELDS))
-        return [execution_from_document(document) for document in documents]
+        return _readable(documents)[0]
 
     def mark_counted(self, ids: Sequence[str]) -> None:
         """The counters of the jobs hold these executions: the sweep need not look at them again."""
