@@ -187,7 +187,7 @@ class CloneJob(MethodView):
     """Make another one like it."""
 
     @signed_in(Scope.WRITE)
-    @blueprint.arguments(CloneJobSchema(partial=True), required=False, example={"name": "Monthly report"})
+    @blueprint.arguments(CloneJobSchema, required=False, example={"name": "Monthly report"})
     @blueprint.response(201, JobSchema, description="The new job, with its signing secret this once")
     @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")

@@ -371,6 +371,11 @@ class PatchJobSchema(JobFields):
         (JobStatus.ACTIVE, JobStatus.PAUSED), metadata=_said("active resumes the job, paused pauses it")
     )
 
+    def on_bind_field(self, field_name: str, field_obj: ma.fields.Field[Any]) -> None:
+        """Nothing has to be given; marshmallow's `partial` would let go of fields inside objects as well."""
+        super().on_bind_field(field_name, field_obj)
+        field_obj.required = False
+
 
 class JobListSchema(BaseSchema):
     """A page of cron jobs."""

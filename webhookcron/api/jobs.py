@@ -158,7 +158,7 @@ class SingleJob(MethodView):
         return answer(services().jobs.replace(principal, job_id, values, if_match()))
 
     @signed_in(Scope.WRITE)
-    @blueprint.arguments(PatchJobSchema(partial=True), example={"cronExpression": "30 9 * * 1"})
+    @blueprint.arguments(PatchJobSchema, example={"cronExpression": "30 9 * * 1"})
     @blueprint.response(200, JobSchema)
     @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")

@@ -22,25 +22,14 @@ _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 Messages = dict[str, str | list[Any] | dict[Any, Any]]
 
 _SCHEMA_MESSAGES = {"unknown": "is not a known field", "type": "must be a JSON object"}
-_TEXT_MESSAGES: Messages = {
-    "invalid": "must be text",
-    "required": "is needed",
-    "null": "must not be null",
-    "control": "must not hold control characters",
-}
-_WHOLE_NUMBER_MESSAGES: Messages = {
-    "invalid": "must be a whole number",
-    "null": "must not be null",
-}
+_COMMON_MESSAGES: Messages = {"required": "is needed", "null": "must not be null"}
+_TEXT_MESSAGES: Messages = {"invalid": "must be text", "control": "must not hold control characters"}
+_WHOLE_NUMBER_MESSAGES: Messages = {"invalid": "must be a whole number"}
 _QUERY_NUMBER_MESSAGES: Messages = {"invalid": "must be a whole number"}
-_FLAG_MESSAGES: Messages = {
-    "invalid": "must be true or false",
-    "null": "must not be null",
-}
-_WORD_MESSAGES: Messages = {"invalid": "must be text", "null": "must not be null"}
+_FLAG_MESSAGES: Messages = {"invalid": "must be true or false"}
+_WORD_MESSAGES: Messages = {"invalid": "must be text"}
 _COMMA_LIST_MESSAGES: Messages = {"invalid": "must be a comma separated list"}
 _MOMENT_MESSAGES: Messages = {
-    "null": "must not be null",
     "moment": "must be a moment with its offset (RFC 3339), such as 2030-01-31T09:00:00Z",
     "wall": "must be a moment such as 2030-01-31T09:00:00Z, or a wall time such as 2030-01-31T09:00:00",
     "range": "must lie within the years 1970 to 9999",
@@ -66,8 +55,9 @@ class BaseSchema(ma.Schema):
     """Whether a request without body means the empty object."""
 
     def on_bind_field(self, field_name: str, field_obj: ma.fields.Field[Any]) -> None:
-        """Give the field its name on the wire."""
+        """Give the field its name on the wire, and the words that all fields share."""
         field_obj.data_key = camel_case(field_obj.data_key or field_name)
+        field_obj.error_messages = {**field_obj.error_messages, **_COMMON_MESSAGES}
 
 
 class Text(ma.fields.String):

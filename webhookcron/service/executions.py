@@ -194,8 +194,10 @@ class ExecutionService:
         """Replays of the executions that `query` finds, at most `MAX_AT_ONCE`, the latest first.
 
         Left out are records that stand for many fire times, and executions of deleted jobs. With `dry_run` the
-        originals are returned and nothing is made. `more` says whether the query finds further ones.
+        originals are returned and nothing is made. `more` says whether the query finds further ones. Raises Invalid.
         """
+        if query.scheduled_from and query.scheduled_to and query.scheduled_to <= query.scheduled_from:
+            raise Invalid({"to": ["must lie after from"]})
         wanted = replace(query, limit=min(query.limit, MAX_AT_ONCE))
         page = self.page(principal, wanted)
         jobs = self._jobs.load(sorted({execution.job_id for execution in page.items}))

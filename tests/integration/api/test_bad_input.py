@@ -109,6 +109,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"successBody": {"$where": "1"}}, "successBody"),
     ({"followRedirects": "yes"}, "followRedirects"),
     ({"auth": {"type": "digest"}}, "auth"),
+    ({"auth": {}}, "auth"),
     ({"auth": {"type": "bearer"}}, "auth"),
     ({"auth": {"type": "basic", "username": "a:b", "password": "c"}}, "auth"),
     ({"auth": {"type": "oauth2", "tokenUrl": "http://127.0.0.1/", "clientId": "a", "clientSecret": "b"}}, "auth"),

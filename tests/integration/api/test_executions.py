@@ -228,6 +228,11 @@ def test_failed_executions_can_be_replayed_together(
     )
 
 
+def test_an_empty_range_is_no_range_to_replay(caller: Any) -> None:
+    body = {"from": "2026-01-15T00:00:00Z", "to": "2026-01-15T00:00:00Z"}
+    assert caller("POST", f"{LOG}/replay", body).status_code == 422
+
+
 def test_past_fire_times_can_be_run(caller: Any, pushed: list[str]) -> None:
     job = caller.created(cronExpression="0 * * * *")
     body = {"from": "2026-01-15T00:00:00Z", "to": "2026-01-15T03:00:00Z", "dryRun": True}
