@@ -7,6 +7,7 @@ from typing import Any
 from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.executions import Attempt, AttemptError, Execution, ExecutionStatus, Trigger
 from webhookcron.storage.client import Document
+from webhookcron.storage.fields import integer_or_none, moment, moment_or_none, text
 
 
 def execution_document(execution: Execution) -> Document:
@@ -44,34 +45,34 @@ def execution_from_document(document: Document) -> Execution:
     try:
         error = get("error")
         return Execution(
-            id=document["_id"],
-            job_id=document["jobId"],
-            owner_id=document["ownerId"],
-            job_name=document["jobName"],
-            host=document["host"],
+            id=text(document, "_id"),
+            job_id=text(document, "jobId"),
+            owner_id=text(document, "ownerId"),
+            job_name=text(document, "jobName"),
+            host=text(document, "host"),
             trigger=Trigger(document["trigger"]),
             status=ExecutionStatus(document["status"]),
             reason=get("reason"),
-            scheduled_at=document["scheduledAt"],
-            queued_at=document["queuedAt"],
-            started_at=get("startedAt"),
-            completed_at=get("completedAt"),
+            scheduled_at=moment(document, "scheduledAt"),
+            queued_at=moment(document, "queuedAt"),
+            started_at=moment_or_none(document, "startedAt"),
+            completed_at=moment_or_none(document, "completedAt"),
             duration_ms=get("durationMs"),
-            attempt_count=get("attemptCount", 0),
-            next_attempt_at=get("nextAttemptAt"),
+            attempt_count=integer_or_none(document, "attemptCount") or 0,
+            next_attempt_at=moment_or_none(document, "nextAttemptAt"),
             replay_of=get("replayOf"),
             skipped_count=get("skippedCount"),
-            skipped_until=get("skippedUntil"),
+            skipped_until=moment_or_none(document, "skippedUntil"),
             response_status=get("responseStatus"),
             error=AttemptError(kind=error["kind"], message=error["message"]) if error else None,
             attempts=tuple(attempt_from_document(attempt) for attempt in get("attempts", ())),
-            check_at=get("checkAt"),
-            lost_count=get("lostCount", 0),
-            pushes=get("pushes", 1),
+            check_at=moment_or_none(document, "checkAt"),
+            lost_count=integer_or_none(document, "lostCount") or 0,
+            pushes=integer_or_none(document, "pushes") or 1,
             claim=get("claim"),
             counted=get("counted", True),
             count_token=get("countToken"),
-            expire_at=get("expireAt"),
+            expire_at=moment_or_none(document, "expireAt"),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error_:
         raise CorruptDocument(document.get("_id"), f"{type(error_).__name__}: {error_}") from error_

@@ -245,6 +245,7 @@ class ExecutionStore:
         """Executions, the latest fire time first, equal ones by descending id.
 
         `after` is the (scheduledAt, id) of the last one already seen; new executions do not shift later pages.
+        A document that cannot be read is left out, with a line in the log.
         """
         filter_: Document = {}
         if job_id is not None:
@@ -274,7 +275,7 @@ class ExecutionStore:
                 if bounds:
                     filter_["scheduledAt"] = bounds
                 found += self._collection.find(filter_).sort(sort).limit(limit - len(found))
-        return [execution_from_document(document) for document in found]
+        return _readable(found)[0]
 
     def any_under_way(self, job_id: str) -> bool:
         """Whether the job has an execution that is not final."""

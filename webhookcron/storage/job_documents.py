@@ -24,6 +24,7 @@ from webhookcron.core.request_spec import (
 from webhookcron.core.retries import Backoff, RetryPolicy
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 from webhookcron.storage.client import Document
+from webhookcron.storage.fields import integer, integer_or_none, moment, moment_or_none, text
 
 MAX_SEARCH_TERMS = 200
 
@@ -137,9 +138,9 @@ def job_from_document(document: Document, sealer: Sealer) -> Job:
     get = document.get
     try:
         return Job(
-            id=document["_id"],
-            owner_id=document["ownerId"],
-            name=document["name"],
+            id=text(document, "_id"),
+            owner_id=text(document, "ownerId"),
+            name=text(document, "name"),
             key=get("key"),
             description=get("description", ""),
             tags=tuple(get("tags", ())),
@@ -148,7 +149,7 @@ def job_from_document(document: Document, sealer: Sealer) -> Job:
             request=_request_from_document(document, sealer),
             policies=Policies(
                 retry=RetryPolicy(
-                    max_retries=document["maxRetries"],
+                    max_retries=integer(document, "maxRetries"),
                     retry_delays_ms=None
                     if get("retryDelaysMs") is None
                     else tuple(document["retryDelaysMs"]),
@@ -157,34 +158,34 @@ def job_from_document(document: Document, sealer: Sealer) -> Job:
                     retry_max_delay_ms=get("retryMaxDelayMs"),
                 ),
                 misfire_policy=MisfirePolicy(document["misfirePolicy"]),
-                misfire_grace_ms=document["misfireGraceMs"],
-                catch_up_limit=document["catchUpLimit"],
+                misfire_grace_ms=integer(document, "misfireGraceMs"),
+                catch_up_limit=integer(document, "catchUpLimit"),
                 overlap_policy=OverlapPolicy(document["overlapPolicy"]),
-                jitter_ms=document["jitterMs"],
-                max_runs=get("maxRuns"),
-                disable_after_failures=document["disableAfterFailures"],
+                jitter_ms=integer(document, "jitterMs"),
+                max_runs=integer_or_none(document, "maxRuns"),
+                disable_after_failures=integer(document, "disableAfterFailures"),
                 delete_after_completion=document["deleteAfterCompletion"],
-                retention_days=get("retentionDays"),
+                retention_days=integer_or_none(document, "retentionDays"),
             ),
             status=JobStatus(document["status"]),
             status_reason=get("statusReason"),
-            version=document["version"],
-            created_at=document["createdAt"],
-            updated_at=document["updatedAt"],
-            handled_through=document["handledThrough"],
-            schedule_since=document["scheduleSince"],
-            scheduled_runs=document["scheduledRuns"],
-            paused_from=get("pausedFrom"),
-            paused_until=get("pausedUntil"),
+            version=integer(document, "version"),
+            created_at=moment(document, "createdAt"),
+            updated_at=moment(document, "updatedAt"),
+            handled_through=moment(document, "handledThrough"),
+            schedule_since=moment(document, "scheduleSince"),
+            scheduled_runs=integer(document, "scheduledRuns"),
+            paused_from=moment_or_none(document, "pausedFrom"),
+            paused_until=moment_or_none(document, "pausedUntil"),
             active=get("active"),
             waiting=get("waiting"),
-            next_run_at=get("nextRunAt"),
-            last_run_at=get("lastRunAt"),
+            next_run_at=moment_or_none(document, "nextRunAt"),
+            last_run_at=moment_or_none(document, "lastRunAt"),
             last_status=get("lastStatus"),
-            total_runs=document["totalRuns"],
-            successful_runs=document["successfulRuns"],
-            failed_runs=document["failedRuns"],
-            consecutive_failures=document["consecutiveFailures"],
+            total_runs=integer(document, "totalRuns"),
+            successful_runs=integer(document, "successfulRuns"),
+            failed_runs=integer(document, "failedRuns"),
+            consecutive_failures=integer(document, "consecutiveFailures"),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
@@ -192,26 +193,25 @@ def job_from_document(document: Document, sealer: Sealer) -> Job:
 
 def tick_job_from_document(document: Document) -> TickJob:
     """The part of a job that decides about its fire times; CorruptDocument when it cannot be read."""
-    get = document.get
     try:
         return TickJob(
-            id=document["_id"],
-            owner_id=document["ownerId"],
-            name=document["name"],
-            host=document["host"],
-            version=document["version"],
+            id=text(document, "_id"),
+            owner_id=text(document, "ownerId"),
+            name=text(document, "name"),
+            host=text(document, "host"),
+            version=integer(document, "version"),
             status=JobStatus(document["status"]),
             schedule=schedule_from_document(document),
             misfire_policy=MisfirePolicy(document["misfirePolicy"]),
-            misfire_grace_ms=int(document["misfireGraceMs"]),
-            catch_up_limit=int(document["catchUpLimit"]),
+            misfire_grace_ms=integer(document, "misfireGraceMs"),
+            catch_up_limit=integer(document, "catchUpLimit"),
             overlap_policy=OverlapPolicy(document["overlapPolicy"]),
-            jitter_ms=int(document["jitterMs"]),
-            max_runs=get("maxRuns"),
-            scheduled_runs=int(document["scheduledRuns"]),
-            handled_through=document["handledThrough"],
-            schedule_since=document["scheduleSince"],
-            retention_days=get("retentionDays"),
+            jitter_ms=integer(document, "jitterMs"),
+            max_runs=integer_or_none(document, "maxRuns"),
+            scheduled_runs=integer(document, "scheduledRuns"),
+            handled_through=moment(document, "handledThrough"),
+            schedule_since=moment(document, "scheduleSince"),
+            retention_days=integer_or_none(document, "retentionDays"),
             delete_after_completion=bool(document["deleteAfterCompletion"]),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -279,7 +279,7 @@ def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
     secrets: dict[str, str] = json.loads(opened(document["sealedHeaders"])) if get("sealedHeaders") else {}
     auth = get("auth")
     return RequestSpec(
-        url=document["webhookUrl"],
+        url=text(document, "webhookUrl"),
         method=document["method"],
         headers=tuple(
             (name, secrets[name] if value is None else value) for name, value in get("headers", ())
@@ -288,7 +288,7 @@ def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
         query=tuple((name, value) for name, value in get("query", ())),
         payload=NO_PAYLOAD if get("payloadJson") is None else json.loads(document["payloadJson"]),
         content_type=get("contentType"),
-        timeout_ms=document["timeoutMs"],
+        timeout_ms=integer(document, "timeoutMs"),
         success_statuses=document["successStatuses"],
         success_body=None if get("successBodyJson") is None else json.loads(document["successBodyJson"]),
         follow_redirects=document["followRedirects"],

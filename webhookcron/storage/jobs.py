@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+import structlog
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -16,6 +17,7 @@ from webhookcron.core.errors import CorruptDocument, KeyTaken, NotFound, SecretU
 from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import Job, JobStatus, OverlapPolicy, TickJob
 from webhookcron.storage.client import Document, driver_errors_translated
+from webhookcron.storage.fields import integer, integer_or_none, moment, moment_or_none
 from webhookcron.storage.job_documents import (
     TICK_FIELDS,
     Sealer,
@@ -25,11 +27,15 @@ from webhookcron.storage.job_documents import (
     tick_job_from_document,
 )
 
+log = structlog.get_logger(__name__)
+
 MIRROR_GRACE = timedelta(seconds=1)
 """Whoever writes a job mirrors it at once; the sweep does it when that has not happened after so long."""
 
 COUNT_TOKENS = 64
 """A job remembers so many groups of outcomes that its counters hold, to count none of them twice."""
+
+_WRITTEN_AT_ONCE = 1_000
 
 _TICK_PROJECTION = dict.fromkeys(TICK_FIELDS, 1)
 _CLAIM_PROJECTION = dict.fromkeys(
@@ -148,7 +154,10 @@ class JobStore:
     def update(self, job: Job, *, expected_version: int) -> Job:
         """Replace definition, status and cursor by those of `job`, whose version is set to the next one.
 
-        Counters and slots stay as they are. The job as stored then is returned, due to be mirrored.
+        A schedule that comes into force with this change (`schedule_since` is `updated_at`) brings its cursor and its
+        count of runs; else a ticker may have moved them since `job` was read, so the count stays and the cursor only
+        moves forward. Counters and slots stay as they are, but an active job without failures in a row gets none.
+        The job as stored then is returned, due to be mirrored.
         Raises VersionConflict when the stored version is not `expected_version`, NotFound, or KeyTaken.
         """
         values = {
@@ -156,21 +165,21 @@ class JobStore:
             "status": job.status.value,
             "statusReason": job.status_reason,
             "updatedAt": job.updated_at,
-            "handledThrough": job.handled_through,
             "scheduleSince": job.schedule_since,
-            "scheduledRuns": job.scheduled_runs,
             "pausedFrom": job.paused_from,
             "pausedUntil": job.paused_until,
             "nextRunAt": job.next_run_at,
             "mirrorDue": job.updated_at + MIRROR_GRACE,
             "deleteDue": None,
         }
-        if job.status is JobStatus.ACTIVE:
-            values["consecutiveFailures"] = job.consecutive_failures
-        change: Document = {
-            "$set": {k: v for k, v in values.items() if v is not None},
-            "$inc": {"version": 1},
-        }
+        if job.status is JobStatus.ACTIVE and job.consecutive_failures == 0:
+            values["consecutiveFailures"] = 0
+        change: Document = {"$inc": {"version": 1}}
+        if job.schedule_since == job.updated_at:
+            values |= {"handledThrough": job.handled_through, "scheduledRuns": job.scheduled_runs}
+        else:
+            change["$max"] = {"handledThrough": job.handled_through}
+        change["$set"] = {k: v for k, v in values.items() if v is not None}
         if removed := {key: "" for key, value in values.items() if value is None}:
             change["$unset"] = removed
         return self._guarded(job, change, expected_version)
@@ -225,7 +234,10 @@ class JobStore:
             return self._collection.count_documents(dict(filter_))
 
     def server_info(self) -> Document:
-        """What the server says about itself (`buildInfo`); the embedded store adds `webhookcronEmbedded`, `maxFinishedExecutions`."""
+        """What the server says about itself (`buildInfo`).
+
+        The embedded store adds `webhookcronEmbedded` and `maxFinishedExecutions`.
+        """
         with driver_errors_translated():
             return self._collection.database.command("buildInfo")
 
@@ -273,8 +285,10 @@ class JobStore:
                     {"$max": furthest},
                 )
             )
-        with driver_errors_translated():
-            self._collection.bulk_write(updates, ordered=False)
+        # Each slice has the deadline of one operation.
+        for start in range(0, len(updates), _WRITTEN_AT_ONCE):
+            with driver_errors_translated():
+                self._collection.bulk_write(updates[start : start + _WRITTEN_AT_ONCE], ordered=False)
 
     def move_cursor(
         self, job: TickJob, handled_through: datetime, runs: int, next_run_at: datetime | None
@@ -522,11 +536,20 @@ class JobStore:
     def list(
         self, filter_: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], skip: int, limit: int
     ) -> tuple[list[Job], int]:
-        """One page of jobs and how many there are in all. `filter_` and `sort` name document fields."""
+        """One page of jobs and how many there are in all. `filter_` and `sort` name document fields.
+
+        A document that cannot be read is left out of its page, with a line in the log.
+        """
         with driver_errors_translated():
             total = self._collection.count_documents(dict(filter_))
             documents = list(self._collection.find(dict(filter_)).sort(list(sort)).skip(skip).limit(limit))
-        return [job_from_document(document, self._sealer) for document in documents], total
+        jobs: list[Job] = []
+        for document in documents:
+            try:
+                jobs.append(job_from_document(document, self._sealer))
+            except CorruptDocument as error:
+                log.error("job.corrupt", job_id=error.document_id, reason=error.reason)
+        return jobs, total
 
 
 def _tick_job(document: Document) -> TickJob | CorruptDocument:
@@ -541,14 +564,14 @@ def _claim_state(document: Document) -> ClaimState | CorruptDocument:
     try:
         return ClaimState(
             job_id=document["_id"],
-            version=document["version"],
+            version=integer(document, "version"),
             status=JobStatus(document["status"]),
             status_reason=get("statusReason"),
-            paused_from=get("pausedFrom"),
-            paused_until=get("pausedUntil"),
-            schedule_since=document["scheduleSince"],
-            handled_through=document["handledThrough"],
-            max_runs=get("maxRuns"),
+            paused_from=moment_or_none(document, "pausedFrom"),
+            paused_until=moment_or_none(document, "pausedUntil"),
+            schedule_since=moment(document, "scheduleSince"),
+            handled_through=moment(document, "handledThrough"),
+            max_runs=integer_or_none(document, "maxRuns"),
             overlap_policy=OverlapPolicy(document["overlapPolicy"]),
             active=get("active"),
             waiting=get("waiting"),

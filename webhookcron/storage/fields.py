@@ -1,0 +1,51 @@
+"""Fields of documents that decisions rest on: one of another type makes its document unreadable, and no more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from webhookcron.storage.client import Document
+
+
+def moment(document: Document, name: str) -> datetime:
+    """The moment in field `name`. Raises KeyError when it is missing, TypeError when it is something else."""
+    value = document[name]
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} is {_kind(value)}, not a date")
+    return value
+
+
+def moment_or_none(document: Document, name: str) -> datetime | None:
+    """The moment in field `name`; None when it is missing. Raises TypeError when it is something else."""
+    return None if document.get(name) is None else moment(document, name)
+
+
+def integer(document: Document, name: str) -> int:
+    """The whole number in field `name`. Raises KeyError when it is missing, TypeError when it is something else.
+
+    A double without fraction counts: tools that edit documents by hand store those.
+    """
+    value = document[name]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {_kind(value)}, not a whole number")
+    return int(value)
+
+
+def integer_or_none(document: Document, name: str) -> int | None:
+    """The whole number in field `name`; None when it is missing. Raises TypeError when it is something else."""
+    return None if document.get(name) is None else integer(document, name)
+
+
+def text(document: Document, name: str) -> str:
+    """The text in field `name`. Raises KeyError when it is missing, TypeError when it is something else."""
+    value = document[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {_kind(value)}, not text")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else f"of type {type(value).__name__}"
