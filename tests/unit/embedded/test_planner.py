@@ -130,6 +130,30 @@ def test_a_search_by_index_finds_what_a_scan_finds(
         assert found[:limit] == expected[:limit]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(scalars, st.integers(0, 5)), max_size=25),
+    st.lists(scalars, min_size=1, max_size=4),
+    st.integers(0, 5),
+    st.booleans(),
+)
+def test_walks_behind_several_values_are_merged_in_order(
+    stored: list[tuple[Any, int]], wanted: list[Any], day: int, descending: bool
+) -> None:
+    target = collection({"key": {"a": 1, "at": -1, "_id": -1}})
+    for number, (value, days) in enumerate(stored):
+        target.insert({"_id": number, "a": value, "at": DAY + timedelta(days=days)})
+    condition = {"a": {"$in": wanted}, "at": {"$gte": DAY + timedelta(days=day)}}
+    direction = -1 if descending else 1
+    pattern = sort_pattern({"at": direction, "_id": direction})
+    assert pattern is not None
+    plan = choose_plan(list(target.indexes.values()), condition, pattern, None)
+    assert plan is not None
+    assert plan.sorted_already
+    matching = [document for document in target.records.values() if compile_filter(condition)(document)]
+    assert list(target.find(condition, pattern)) == sorted(matching, key=pattern.sort_key)
+
+
 @settings(max_examples=50, deadline=None)
 @given(documents, st.lists(st.integers(0, 24), max_size=15))
 def test_undoing_every_change_brings_back_what_was_there(stored: list[Document], removed: list[int]) -> None:
@@ -167,9 +191,9 @@ def executions() -> Collection:
                 "_id": f"e{number:05}",
                 "jobId": f"j{number % 10}",
                 "ownerId": f"o{number % 2}",
-                "status": "success" if number % 50 else "queued",
+                "status": "success" if number % 10 else "queued",
                 "scheduledAt": DAY + timedelta(seconds=number),
-                **({} if number % 50 else {"checkAt": DAY + timedelta(seconds=number)}),
+                **({} if number % 10 else {"checkAt": DAY + timedelta(seconds=number)}),
             }
         )
     return made
