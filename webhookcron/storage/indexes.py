@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
@@ -40,6 +41,11 @@ class Index:
             options["expireAfterSeconds"] = self.expire_after_seconds
         return IndexModel(list(self.keys), **options)
 
+
+_MADE_BY_ANOTHER = (85, 86)
+"""IndexOptionsConflict, IndexKeySpecsConflict: another instance was quicker."""
+
+_INDEX_NOT_FOUND = 27
 
 _DATE = {"$type": "date"}
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -109,21 +115,34 @@ def ensure_indexes(database: Database[Document]) -> list[str]:
                     continue
                 if index.name in existing and _same(index, existing[index.name]):
                     continue
-                if index.name in existing:
-                    collection.drop_index(index.name)
+                for name, stored in existing.items():
+                    # MongoDB takes no second index on the same keys, whatever its name.
+                    if name == index.name or _keys(stored) == index.keys:
+                        _drop(collection, name)
                 try:
                     collection.create_indexes([index.model()])
                 except OperationFailure as error:
-                    # 85, 86: another instance created it between our look and our call.
-                    if error.code not in (85, 86):
+                    if error.code not in _MADE_BY_ANOTHER:
                         raise
                 changed.append(f"{collection_name}.{index.name}")
     return changed
 
 
+def _drop(collection: Collection[Document], name: str) -> None:
+    try:
+        collection.drop_index(name)
+    except OperationFailure as error:
+        if error.code != _INDEX_NOT_FOUND:
+            raise
+
+
+def _keys(stored: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, direction) for key, direction in stored["key"])
+
+
 def _same(index: Index, stored: Mapping[str, Any]) -> bool:
     return (
-        [(key, int(direction)) for key, direction in stored["key"]] == list(index.keys)
+        _keys(stored) == index.keys
         and bool(stored.get("unique")) == index.unique
         and stored.get("expireAfterSeconds") == index.expire_after_seconds
         and dict(stored.get("partialFilterExpression") or {}) == dict(index.partial or {})
