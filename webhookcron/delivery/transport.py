@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -26,6 +25,7 @@ from webhookcron.delivery.curl_connections import ConnectionWatch
 from webhookcron.delivery.curl_poller import CurlPoller
 from webhookcron.delivery.curl_transfer import Transfer
 from webhookcron.delivery.transport_redirects import REDIRECT_STATUSES, next_hop
+from webhookcron.delivery.transport_turns import HostTurns
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases, Redirect
 
 __all__ = ["HttpRequest", "HttpResult", "OnDone", "Phases", "Redirect", "Transport", "TransportClosed"]
@@ -93,8 +93,6 @@ class Transport:
             raise ValueError("a transport needs room for at least one connection, in all and per host")
         self._policy = policy
         self._judge_url = lru_cache(maxsize=4096)(policy.judge_url)
-        self._max_connections = max_connections
-        self._max_per_host = max_per_host
         self._resolve = dict(resolve)
         self._settings = _settings(user_agent, ca_file or certifi.where())
         self._lock = threading.Lock()
@@ -102,9 +100,7 @@ class Transport:
         self._closing = False
         self._cancel_at: float | None = None
         self._in_flight = 0
-        self._waiting: dict[str, deque[_Call]] = {}
-        self._hosts_in_turn: deque[str] = deque()
-        self._active_by_host: dict[str, int] = {}
+        self._turns: HostTurns[_Call] = HostTurns(most=max_connections, most_per_host=max_per_host)
         self._running: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[Transfer] = []
         self._refused: list[Transfer] = []
@@ -223,20 +219,14 @@ class Transport:
         except TargetRefused as refused:
             self._deliver(call, _failed(FailureKind.BLOCKED, refused.refusal.message))
             return
-        host = call.host = call.target.host
-        active = self._active_by_host.get(host, 0)
-        if len(self._running) < self._max_connections and active < self._max_per_host:
-            self._active_by_host[host] = active + 1
-            call.started_at = time.monotonic()
-            self._start(call)
-            return
-        waiting = self._waiting.get(host)
-        if waiting is None:
-            self._waiting[host] = deque((call,))
-            if active < self._max_per_host:
-                self._hosts_in_turn.append(host)
-        else:
-            waiting.append(call)
+        call.host = call.target.host
+        if self._turns.enter(call.host, call):
+            self._begin(call)
+
+    def _begin(self, call: _Call) -> None:
+        """Start a call that has just got its place: the deadline runs from here."""
+        call.started_at = time.monotonic()
+        self._start(call)
 
     def _start(self, call: _Call, *, fresh: bool = False) -> None:
         """Hand the call's present hop to libcurl. The call holds its host's place already."""
@@ -273,8 +263,8 @@ class Transport:
                 self._conclude(self._running[curl], code, message)
             if not queued:
                 break
-        if self._waiting:
-            self._start_waiting()
+        while (call := self._turns.next()) is not None:
+            self._begin(call)
 
     def _conclude(self, transfer: Transfer, code: int, message: str) -> None:
         call: _Call = transfer.call
@@ -313,14 +303,7 @@ class Transport:
 
     def _end(self, call: _Call, result: HttpResult) -> None:
         """Free the call's place and deliver its result."""
-        host = call.host
-        active = self._active_by_host[host] - 1
-        if active:
-            self._active_by_host[host] = active
-        else:
-            del self._active_by_host[host]
-        if host in self._waiting and active == self._max_per_host - 1:
-            self._hosts_in_turn.append(host)
+        self._turns.leave(call.host)
         if call.redirects:
             total_ms = (time.monotonic() - call.started_at) * 1000
             result = replace(result, redirects=call.redirects, phases=replace(result.phases, total=total_ms))
@@ -334,25 +317,9 @@ class Transport:
         except Exception:
             logger.exception("a result of %s could not be handed over", call.request.method)
 
-    def _start_waiting(self) -> None:
-        while self._hosts_in_turn and len(self._running) < self._max_connections:
-            host = self._hosts_in_turn.popleft()
-            waiting = self._waiting[host]
-            call = waiting.popleft()
-            active = self._active_by_host[host] = self._active_by_host.get(host, 0) + 1
-            if not waiting:
-                del self._waiting[host]
-            elif active < self._max_per_host:
-                self._hosts_in_turn.append(host)
-            call.started_at = time.monotonic()
-            self._start(call)
-
     def _cancel_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        self._hosts_in_turn.clear()
-        for calls in waiting.values():
-            for call in calls:
-                self._deliver(call, _failed(FailureKind.CANCELLED, NOT_SENT))
+        for call in self._turns.give_up_waiting():
+            self._deliver(call, _failed(FailureKind.CANCELLED, NOT_SENT))
 
     def _cancel_running(self) -> None:
         for transfer in list(self._running.values()):
