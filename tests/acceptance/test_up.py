@@ -137,7 +137,7 @@ def test_nothing_outlives_an_up_that_was_killed(platform: Any, eventually: Calla
     os.kill(platform.pid, signal.SIGKILL)
     platform.process.wait()
 
-    assert workers_of_api
+    assert workers_of_api or sys.platform != "linux"
     eventually(
         lambda: not [pid for pid in pids + workers_of_api if is_running(pid)],
         within=20,

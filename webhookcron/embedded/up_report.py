@@ -42,6 +42,8 @@ def banner(standing: Standing) -> list[str]:
         lines.append(
             "  targets             loopback targets are allowed because the API is bound to loopback"
         )
+    else:
+        lines.append("  reachable           from other machines, and without TLS: put a proxy in front of it")
     lines.append("")
     if standing.new_admin_key is not None:
         lines.append(f"  export WEBHOOKCRON_API_KEY={standing.new_admin_key}")

@@ -40,8 +40,11 @@ def test_the_banner_names_address_documentation_data_and_limits() -> None:
         assert part in text
 
 
-def test_off_loopback_the_banner_does_not_speak_of_loopback_targets() -> None:
-    assert "loopback" not in "\n".join(banner(replace(FIRST, loopback_targets=False)))
+def test_off_loopback_the_banner_warns_instead_of_speaking_of_loopback_targets() -> None:
+    text = "\n".join(banner(replace(FIRST, loopback_targets=False)))
+
+    assert "loopback" not in text
+    assert "reachable           from other machines, and without TLS" in text
 
 
 def test_the_ready_file_is_whole_and_for_its_owner_only(tmp_path: Path) -> None:
