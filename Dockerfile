@@ -21,7 +21,7 @@ ENV PATH=/opt/webhookcron/bin:$PATH \
 USER webhookcron
 EXPOSE 8000
 # The API's own check; compose replaces it for the other roles, which listen on nothing.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=4)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", \
+    "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ.get('WEBHOOKCRON_PORT') or 8000}/health/ready\", timeout=4)"]
 ENTRYPOINT ["webhookcron"]
 CMD ["api"]
