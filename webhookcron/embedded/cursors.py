@@ -70,6 +70,8 @@ class Cursors:
 
     def __init__(self) -> None:
         self._open: OrderedDict[int, Cursor] = OrderedDict()
+        # Beginning anywhere, so that a cursor of an earlier life of the server is hardly ever taken for a present one.
+        self._last_number = randbits(48)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -79,7 +81,8 @@ class Cursors:
     ) -> dict[str, Any]:
         """The reply that starts a result; keeps a cursor when something is left."""
         cursor = Cursor(namespace, documents, now)
-        number = 0 if single else randbits(62) + 1
+        self._last_number += 1
+        number = 0 if single else self._last_number
         first = cursor.next_batch("firstBatch", FIRST_BATCH if batch is None else batch, number)
         if not single and not cursor.is_exhausted:
             while len(self._open) >= MAX_CURSORS:

@@ -104,9 +104,9 @@ async def serve(store: Store, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stop.set)
     hub = Hub(store)
     if listener.family == socket.AF_UNIX:
-        server = await loop.create_unix_server(lambda: Connection(hub), sock=listener)
+        server = await loop.create_unix_server(lambda: Connection(hub), sock=listener, backlog=_BACKLOG)
     else:
-        server = await loop.create_server(lambda: Connection(hub), sock=listener)
+        server = await loop.create_server(lambda: Connection(hub), sock=listener, backlog=_BACKLOG)
     duties = [
         asyncio.create_task(_every(TTL_SWEEP_SECONDS, lambda: _sweep(hub))),
         asyncio.create_task(_every(CURSOR_SWEEP_SECONDS, hub.close_idle_cursors)),

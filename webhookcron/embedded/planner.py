@@ -180,6 +180,9 @@ def choose_plan(
 def _plan_for(
     index: Index, condition: dict[str, Any], constraints: dict[str, Constraint], sort: SortPattern | None
 ) -> IndexPlan | None:
+    first = index.pattern.names[0]
+    if first not in constraints and (sort is None or sort.names[0] != first):
+        return None
     if not _index_holds_all(index, condition, constraints):
         return None
     prefixes, fixed = _equality_prefixes(index, constraints)

@@ -3,11 +3,15 @@
 import random
 import socket
 import struct
+import time
+from contextlib import ExitStack
 from typing import Any
 
 import bson
 import pytest
 from pymongo.errors import OperationFailure
+
+from webhookcron.embedded.connections import MAX_CONNECTIONS
 
 OP_MSG, OP_QUERY, OP_INSERT = 2013, 2004, 2002
 
@@ -54,8 +58,9 @@ def receive(connection: socket.socket, count: int) -> bytes:
 def connect(server: Any) -> socket.socket:
     """A bare connection."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(20)
+    # Connected before it gets a time limit: with one, a moment's full queue would be an error.
     connection.connect(str(server.socket))
+    connection.settimeout(20)
     return connection
 
 
@@ -176,6 +181,19 @@ def test_many_half_messages_do_not_keep_others_out(shared_server: Any) -> None:
     assert lives(shared_server)
     for connection in connections:
         connection.close()
+
+
+def test_it_refuses_connections_beyond_its_limit_and_takes_them_again_later(shared_server: Any) -> None:
+    with ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            connection = stack.enter_context(connect(shared_server))
+            connection.sendall(command(PING))
+            assert answer(connection) == {"ok": 1.0}
+        with connect(shared_server) as surplus:
+            assert answer(surplus) is None
+    deadline = time.monotonic() + 20
+    while not lives(shared_server):
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize(

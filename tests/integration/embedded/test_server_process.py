@@ -1,7 +1,6 @@
 """The embedded server as a process: its start, its stop, its data file, its bound. Not for a real MongoDB."""
 
 import json
-import os
 import signal
 import sqlite3
 import stat
@@ -115,7 +114,7 @@ def test_it_refuses_a_data_file_in_a_directory_that_is_not_there(make_server: Ma
     assert str(server.data_file) in lines[0]
 
 
-@pytest.mark.parametrize("content", [b"not a database " * 1000, b"SQLite format 3\0" + os.urandom(5000)])
+@pytest.mark.parametrize("content", [b"not a database " * 1000, b"SQLite format 3\0" + b"damaged!" * 600])
 def test_it_refuses_a_file_that_is_no_data_file(make_server: MakeServer, content: bytes) -> None:
     server = make_server()
     server.data_file.write_bytes(content)

@@ -12,7 +12,7 @@ from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.operators import literal_prefix
 
 DAY = datetime(2026, 1, 1)
-ID = ObjectId()
+ID = ObjectId("65a000000000000000000001")
 
 CASES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({}, {"a": 1}, True),
