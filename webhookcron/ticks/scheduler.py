@@ -7,25 +7,34 @@ the execution already claimed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 import structlog
 
-from webhookcron.core.errors import BrokerUnavailable, CorruptDocument, StoreUnavailable
+from webhookcron.core.errors import (
+    BrokerUnavailable,
+    CorruptDocument,
+    StoreUnavailable,
+    TickSourceUnavailable,
+)
 from webhookcron.core.executions import Execution, schedule_execution_id
 from webhookcron.core.fires import (
     CATCH_UP_LOOK,
     FirePlan,
     act_at,
     first_pending,
+    is_missed,
     needs_exact_cursor,
     plan_fires,
+    plan_made,
     planned_executions,
     waits_for_previous,
 )
 from webhookcron.core.jobs import JobStatus, TickJob
+from webhookcron.core.schedules import next_fire_time
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import Cursor, JobStore
 from webhookcron.ticks.cursors import CursorBook
@@ -39,6 +48,9 @@ Enqueue = Callable[[Sequence[str]], None]
 
 _EXACT_TRIES = 5
 
+EXECUTIONS_AT_ONCE = 500
+"""Created and pushed in one go: after an outage the first calls leave before the rest is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fired:
@@ -50,6 +62,26 @@ class Fired:
     """Fire times recorded as skipped (a summary counts once)."""
     failed: int = 0
     """Fires whose insert failed; they stay due."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A due job and its first fire time that is not accounted for."""
+
+    fire: DueFire
+    job: TickJob
+    fire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A due job, and what its fire times become."""
+
+    fire: DueFire
+    job: TickJob
+    plan: FirePlan
+    records: Sequence[Execution]
+    runs: Sequence[Execution]
 
 
 class Scheduler:
@@ -75,89 +107,139 @@ class Scheduler:
     # --- the ticker's slice
 
     def fire(self, due: Sequence[DueFire], now: datetime) -> Fired:
-        """Handle a slice of won fires. Raises StoreUnavailable or TickSourceUnavailable; then all stay due."""
+        """Handle a slice of won fires. Raises StoreUnavailable or TickSourceUnavailable: what is left stays due."""
         known = self._cache.get([(fire.job_id, fire.version) for fire in due])
-        plain: list[tuple[DueFire, TickJob]] = []
-        exact: list[tuple[DueFire, TickJob]] = []
+        live: list[_Pending] = []
+        late: list[_Pending] = []
+        exact: list[DueFire] = []
         moves: list[Advance] = []
         for fire in due:
             job = known.get(fire.job_id)
-            if job is None or (isinstance(job, TickJob) and job.status is not JobStatus.ACTIVE):
-                moves.append(Advance(fire, None))
-            elif isinstance(job, CorruptDocument):
-                moves.append(_set_aside(fire, job, now))
-            elif fire.fire_time is None or fire.version != job.version:
-                # The mirror holds another version, or nothing readable: put what MongoDB says, fire nothing now.
-                moves.append(Advance(fire, mirror_entry(job)))
+            if not _is_as_mirrored(job, fire) or fire.fire_time is None:
+                moves.append(_corrected(fire, job, now))
             elif needs_exact_cursor(job):
-                exact.append((fire, job))
+                exact.append(fire)
+            elif is_missed(job, fire.fire_time, now):
+                late.append(_Pending(fire, job, fire.fire_time))
             else:
-                plain.append((fire, job))
-        fired = self._fire_plain(plain, now, moves)
-        for fire, job in exact:
-            fired = _sum(fired, self._fire_exact(fire, job, now, moves))
+                live.append(_Pending(fire, job, fire.fire_time))
+        planned = self._planned([*live, *self._by_cursor(late, moves, now)], moves, exact, now)
+        fired = Fired()
+        for group in _groups(planned):
+            fired = _sum(fired, self._fire_group(group, now, moves))
+            self._source.advance(moves)
+            moves.clear()
+        for fire in exact:
+            fired = _sum(fired, self._fire_exact(fire, now, moves))
         self._source.advance(moves)
         return fired
 
-    def _fire_plain(
-        self, due: Sequence[tuple[DueFire, TickJob]], now: datetime, moves: list[Advance]
-    ) -> Fired:
-        planned: list[tuple[DueFire, TickJob, FirePlan, list[Execution]]] = []
-        records: list[Execution] = []
-        runs: list[Execution] = []
-        for fire, job in due:
-            assert fire.fire_time is not None
-            plan = plan_fires(job, fire.fire_time, now)
-            skipped, queued = planned_executions(job, plan, now, self._retention)
-            records += skipped
-            runs += queued
-            planned.append((fire, job, plan, skipped + queued))
+    def _by_cursor(self, late: Sequence[_Pending], moves: list[Advance], now: datetime) -> Iterator[_Pending]:
+        """Missed fire times from the cursor in MongoDB on: a Redis that came back with old data must not decide."""
+        if not late:
+            return
+        fresh = self._jobs.tick_jobs([pending.job.id for pending in late])
+        for pending in late:
+            job = fresh.get(pending.job.id)
+            if not _is_as_mirrored(job, pending.fire):
+                moves.append(_corrected(pending.fire, job, now))
+                continue
+            following = next_fire_time(job.schedule, job.handled_through)
+            if following is None:
+                moves.append(self._ended(pending.fire, job, now))
+            else:
+                yield _Pending(pending.fire, job, max(following, pending.fire_time))
+
+    def _planned(
+        self, due: Iterable[_Pending], moves: list[Advance], exact: list[DueFire], now: datetime
+    ) -> Iterator[_Planned]:
+        for pending in due:
+            fire, job = pending.fire, pending.job
+            try:
+                plan = plan_fires(job, pending.fire_time, now)
+            except Exception as error:
+                # A definition that nobody foresaw must not keep the other jobs of the slice from firing.
+                log.exception("job.not_planned", job_id=job.id)
+                moves.append(_set_aside(fire, f"{type(error).__name__}: {error}", now))
+                continue
+            if plan.summary is not None:
+                exact.append(fire)
+                continue
+            records, runs = planned_executions(job, plan, now, self._retention)
+            yield _Planned(fire, job, plan, records, runs)
+
+    def _fire_group(self, group: Sequence[_Planned], now: datetime, moves: list[Advance]) -> Fired:
+        records = [execution for planned in group for execution in planned.records]
+        runs = [execution for planned in group for execution in planned.runs]
         present = self._create(records, runs)
         self._push([execution.id for execution in runs if execution.id in present])
+        over: list[_Planned] = []
         failed = 0
-        for fire, job, plan, executions in planned:
-            if any(execution.id not in present for execution in executions):
+        for planned in group:
+            fire, job, plan = planned.fire, planned.job, planned.plan
+            if any(execution.id not in present for execution in (*planned.records, *planned.runs)):
                 failed += 1
                 log.error("tick.insert_failed", job_id=job.id)
                 continue
             if plan.handled_through is not None:
                 self.cursors.note(_cursor(job, plan))
             if plan.next_fire_time is None:
-                self.cursors.flush()
-                self._complete(job, now)
+                over.append(planned)
             else:
                 moves.append(Advance(fire, _entry(job, plan.next_fire_time, plan.next_act_at)))
+        if over:
+            self.cursors.flush()
+            moves += [self._ended(planned.fire, planned.job, now) for planned in over]
         return Fired(runs=len(runs), skipped=len(records), failed=failed)
 
-    def _fire_exact(self, fire: DueFire, job: TickJob, now: datetime, moves: list[Advance]) -> Fired:
+    def _fire_exact(self, fire: DueFire, now: datetime, moves: list[Advance]) -> Fired:
         """One step of a job whose cursor decides what may run: always from what MongoDB holds now."""
         for _ in range(_EXACT_TRIES):
-            fresh = self._jobs.tick_jobs([job.id]).get(job.id)
-            if not isinstance(fresh, TickJob) or fresh.version != fire.version:
-                return Fired()  # Gone or changed meanwhile: whoever did that mirrors it.
-            pending = first_pending(
-                fresh.schedule, fresh.handled_through, fresh.scheduled_runs, fresh.max_runs
-            )
+            job = self._jobs.tick_jobs([fire.job_id]).get(fire.job_id)
+            if not _is_as_mirrored(job, fire):
+                moves.append(_corrected(fire, job, now))
+                return Fired()
+            pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.max_runs)
             if pending is None:
-                self._complete(fresh, now)
+                moves.append(self._ended(fire, job, now))
                 return Fired()
-            due_at = act_at(fresh.id, pending, fresh.jitter_ms)
+            due_at = act_at(job.id, pending, job.jitter_ms)
             if due_at > now:
-                moves.append(Advance(fire, _entry(fresh, pending, due_at)))
+                moves.append(Advance(fire, _entry(job, pending, due_at)))
                 return Fired()
-            if waits_for_previous(fresh, pending, now) and self._previous_is_under_way(fresh):
-                moves.append(Advance(fire, _entry(fresh, pending, now + CATCH_UP_LOOK)))
+            if waits_for_previous(job, pending, now) and self._previous_is_under_way(job):
+                moves.append(Advance(fire, _entry(job, pending, now + CATCH_UP_LOOK)))
                 return Fired()
-            plan = plan_fires(fresh, pending, now)
-            fired = self._carry_out(fresh, plan, now)
+            try:
+                plan = self._plan_exactly(job, pending, now)
+            except (StoreUnavailable, TickSourceUnavailable):
+                raise
+            except Exception as error:
+                log.exception("job.not_planned", job_id=job.id)
+                moves.append(_set_aside(fire, f"{type(error).__name__}: {error}", now))
+                return Fired()
+            fired = self._carry_out(job, plan, now)
             if fired is None:
                 continue
+            if fired.failed:
+                return fired
             if plan.next_fire_time is None:
-                self._complete(replace(fresh, scheduled_runs=fresh.scheduled_runs + len(plan.runs)), now)
+                made = replace(job, scheduled_runs=job.scheduled_runs + len(plan.runs))
+                moves.append(self._ended(fire, made, now))
             else:
-                moves.append(Advance(fire, _entry(fresh, plan.next_fire_time, plan.next_act_at)))
+                moves.append(Advance(fire, _entry(job, plan.next_fire_time, plan.next_act_at)))
             return fired
         return Fired()
+
+    def _plan_exactly(
+        self, job: TickJob, pending: datetime, now: datetime, *, at_once: bool = False
+    ) -> FirePlan:
+        """The plan from `pending` on; what a ticker made that died before it moved the cursor counts as it stands."""
+        plan = plan_fires(job, pending, now, at_once=at_once)
+        if plan.handled_through is None or not (plan.skips or plan.summary):
+            return plan
+        made = self._executions.made_by_schedule(job.id, pending, plan.handled_through)
+        return plan if set(made) <= set(plan.runs) else plan_made(job, pending, made)
 
     def _carry_out(self, job: TickJob, plan: FirePlan, now: datetime) -> Fired | None:
         """Create, move the cursor exactly, push; None when another ticker moved the cursor first."""
@@ -189,26 +271,15 @@ class Scheduler:
             found = self._jobs.tick_jobs([job.id]).get(job.id)
             if not isinstance(found, TickJob) or found.status is not JobStatus.ACTIVE:
                 return now
-            if not self._settle_step(replace(found, jitter_ms=0), now):
+            pending = first_pending(
+                found.schedule, found.handled_through, found.scheduled_runs, found.max_runs
+            )
+            if pending is None or pending > now:
                 return now
-
-    def _settle_step(self, job: TickJob, now: datetime) -> bool:
-        pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.max_runs)
-        if pending is None or pending > now:
-            return False
-        plan = plan_fires(job, pending, now)
-        if needs_exact_cursor(job):
-            fired = self._carry_out(job, plan, now)
+            # Where another ticker moves the cursor first, the next look starts from there.
+            fired = self._carry_out(found, self._plan_exactly(found, pending, now, at_once=True), now)
             if fired is not None and fired.failed:
                 raise StoreUnavailable("an execution could not be stored")
-            return True
-        records, runs = planned_executions(job, plan, now, self._retention)
-        present = self._create(records, runs)
-        self._push([execution.id for execution in runs if execution.id in present])
-        if any(execution.id not in present for execution in (*records, *runs)):
-            raise StoreUnavailable("an execution could not be stored")
-        self._jobs.flush_cursors([_cursor(job, plan)])
-        return True
 
     # --- steps
 
@@ -230,7 +301,8 @@ class Scheduler:
             # They are queued in MongoDB; the sweep pushes them when their checkAt has passed.
             log.warning("tick.push_failed", executions=len(ids))
 
-    def _complete(self, job: TickJob, now: datetime) -> None:
+    def _ended(self, fire: DueFire, job: TickJob, now: datetime) -> Advance:
+        """The schedule of `job` is over: completed, unless it was changed meanwhile."""
         reason = (
             "all runs made"
             if job.max_runs is not None and job.scheduled_runs >= job.max_runs
@@ -238,10 +310,11 @@ class Scheduler:
         )
         version = self._jobs.complete(job, reason, now=now)
         if version is None:
-            return
+            return _corrected(fire, self._jobs.tick_jobs([job.id]).get(job.id), now)
         self._source.remove([(job.id, version)])
         self._jobs.mirrored([(job.id, version)])
         log.info("job.completed", job_id=job.id, reason=reason)
+        return Advance(fire, None)
 
 
 def mirror_entry(job: TickJob) -> MirrorEntry | None:
@@ -274,11 +347,38 @@ def _cursor(job: TickJob, plan: FirePlan) -> Cursor:
     return Cursor(job.id, job.schedule_since, plan.handled_through, plan.next_fire_time)
 
 
-def _set_aside(fire: DueFire, error: CorruptDocument, now: datetime) -> Advance:
+def _is_as_mirrored(job: TickJob | CorruptDocument | None, fire: DueFire) -> TypeGuard[TickJob]:
+    return isinstance(job, TickJob) and job.status is JobStatus.ACTIVE and job.version == fire.version
+
+
+def _corrected(fire: DueFire, job: TickJob | CorruptDocument | None, now: datetime) -> Advance:
+    """Mirror what MongoDB says where the mirror says something else, or nothing readable; nothing fires yet."""
+    if isinstance(job, CorruptDocument):
+        return _set_aside(fire, job.reason, now)
+    if job is None or job.status is not JobStatus.ACTIVE:
+        return Advance(fire, None)
+    return Advance(fire, mirror_entry(job))
+
+
+def _set_aside(fire: DueFire, reason: str, now: datetime) -> Advance:
     """A job that cannot be read is looked at again in five minutes; the others go on."""
-    log.error("job.corrupt", job_id=fire.job_id, reason=error.reason)
+    log.error("job.corrupt", job_id=fire.job_id, reason=reason)
     moment = now + timedelta(minutes=5)
     return Advance(fire, MirrorEntry(fire.job_id, fire.version or 0, fire.fire_time or moment, moment))
+
+
+def _groups(planned: Iterable[_Planned]) -> Iterator[list[_Planned]]:
+    """Slices of about `EXECUTIONS_AT_ONCE` executions."""
+    group: list[_Planned] = []
+    executions = 0
+    for item in planned:
+        group.append(item)
+        executions += len(item.records) + len(item.runs)
+        if executions >= EXECUTIONS_AT_ONCE:
+            yield group
+            group, executions = [], 0
+    if group:
+        yield group
 
 
 def _sum(left: Fired, right: Fired) -> Fired:
