@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -233,14 +233,25 @@ class RunningPlatform:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def start_receiver() -> Iterator[Callable[[], Receiver]]:
+    """`start_receiver()` starts one more receiver that answers 200 at once until told otherwise."""
+    with ExitStack() as stack:
+
+        def start() -> Receiver:
+            server = stack.enter_context(Receiver())
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def receiver(start_receiver: Callable[[], Receiver]) -> Receiver:
     """A receiver that answers 200 at once until told otherwise."""
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    return start_receiver()
 
 
 @contextmanager
@@ -300,3 +311,29 @@ def platform(start_platform: Callable[..., RunningPlatform]) -> RunningPlatform:
 def eventually_fixture() -> Callable[..., Any]:
     """`eventually(look, within=seconds, what=text)`: polls until `look` is true."""
     return eventually
+
+
+def _holder_of_port(port: int, candidates: list[int]) -> int:
+    """Which of the processes `candidates` has a TCP connection from local `port` (proc(5): /proc/net/tcp)."""
+    inodes = {
+        fields[9]
+        for fields in (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        if int(fields[1].rpartition(":")[2], 16) == port
+    }
+    sockets = {f"socket:[{inode}]" for inode in inodes}
+    for pid in candidates:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                if os.readlink(descriptor) in sockets:
+                    return pid
+            except FileNotFoundError:
+                continue
+    pytest.fail(f"none of {candidates} has a connection from port {port}")
+
+
+@pytest.fixture
+def holder_of_port() -> Callable[[int, list[int]], int]:
+    """`holder_of_port(port, pids)`: which of the processes has a TCP connection from that local port (Linux)."""
+    if not Path("/proc/net/tcp").exists():
+        pytest.skip("needs /proc/net/tcp, which this system does not have")
+    return _holder_of_port

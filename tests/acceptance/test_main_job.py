@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,24 +35,6 @@ def first_final(platform: Any, job_id: str, count: int) -> list[dict[str, Any]]:
     ]
     complete = len(executions) == count and all(execution["completedAt"] for execution in executions)
     return executions if complete else []
-
-
-def holder_of_port(port: int, candidates: list[int]) -> int:
-    """Which of the processes `candidates` has a TCP connection from local `port` (proc(5): /proc/net/tcp)."""
-    inodes = {
-        fields[9]
-        for fields in (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-        if int(fields[1].rpartition(":")[2], 16) == port
-    }
-    sockets = {f"socket:[{inode}]" for inode in inodes}
-    for pid in candidates:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                if os.readlink(descriptor) in sockets:
-                    return pid
-            except FileNotFoundError:
-                continue
-    pytest.fail(f"none of {candidates} has a connection from port {port}")
 
 
 def test_a_job_fires_each_second_is_logged_and_goes_on_after_a_restart(
@@ -89,7 +70,10 @@ def test_a_job_fires_each_second_is_logged_and_goes_on_after_a_restart(
 
 @pytest.mark.timeout(300)
 def test_sixty_seconds_of_fire_times_survive_kills_and_an_emptied_redis(
-    start_platform: Callable[..., Any], receiver: Any, eventually: Callable[..., Any]
+    start_platform: Callable[..., Any],
+    receiver: Any,
+    eventually: Callable[..., Any],
+    holder_of_port: Callable[[int, list[int]], int],
 ) -> None:
     platform = start_platform("--tickers", "2", "--workers", "2")
     job = platform.create_job(
