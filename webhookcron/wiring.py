@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import resource
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from socket import AF_UNSPEC, SOCK_STREAM, gaierror, getaddrinfo
@@ -56,6 +57,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 USER_AGENT = f"webhookcron/{__version__}"
+
+MOST_OPEN_FILES = 65_536
 
 WAIT_SECONDS = 0.5
 """Between two looks whether a store has come up."""
@@ -185,12 +188,24 @@ def run_worker(settings: Settings) -> None:
         stack.callback(platform.close)
         if not _wait_for_stores(platform, stop):
             return
-        engine = _engine(platform)
+        _raise_open_files_limit()
+        broken = threading.Event()
+        engine = _engine(platform, on_broken=lambda: (broken.set(), stop.set()))
         register(platform.celery, engine)
         serve(platform.celery, engine, drain=timedelta(seconds=settings.drain_seconds), stop=stop)
+        if broken.is_set():
+            raise SystemExit(1)
 
 
-def _engine(platform: Platform) -> Engine:
+def _raise_open_files_limit() -> None:
+    """As many open files as the system lets this process have: every call under way holds a socket."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _engine(platform: Platform, *, on_broken: Callable[[], object]) -> Engine:
     settings, now = platform.settings, platform.clock.now
     retention = timedelta(days=settings.retention_days)
     slots = OverlapSlots(
@@ -229,6 +244,7 @@ def _engine(platform: Platform) -> Engine:
         most_in_flight=settings.worker_concurrency,
         most_per_host=settings.max_per_host,
         stopping=stopping,
+        on_broken=on_broken,
     )
     return engine
 

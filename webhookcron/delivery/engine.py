@@ -58,7 +58,10 @@ class Engine:
         most_in_flight: int,
         most_per_host: int,
         stopping: threading.Event,
+        on_broken: Callable[[], object],
     ) -> None:
+        """`on_broken` is called when the engine can deliver no more and the process has to be started anew."""
+        self._on_broken = on_broken
         self._claimer = claimer
         self._caller = caller
         self._transport = transport
@@ -128,6 +131,13 @@ class Engine:
         while True:
             ids = self._next_ids()
             if ids is None:
+                return
+            if self._transport.closed and not self._stopping.is_set():
+                # Nothing is claimed yet: the ids stay queued for other workers.
+                log.critical(
+                    "engine.transport_ended", reason="its thread ended; the worker stops to be started anew"
+                )
+                self._on_broken()
                 return
             try:
                 self._deliver(ids)
