@@ -6,9 +6,8 @@ difference counts only when a second look, some seconds later, still finds it.
 
 from __future__ import annotations
 
-import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,11 +39,13 @@ class Compared:
     missing: int = 0
     """Active jobs that were not mirrored, or in an older version."""
     moved: int = 0
-    """Jobs mirrored at another fire time than their cursor says."""
+    """Jobs mirrored at another fire time than their cursor says, or to act later than they should."""
     removed: int = 0
     """Mirrored jobs that are not active any more, or gone."""
     completed: list[TickJob] = field(default_factory=list)
     """Active jobs whose schedule is over."""
+    complete: bool = False
+    """Whether all was compared, and Redis kept its data meanwhile."""
 
     @property
     def repaired(self) -> int:
@@ -62,7 +63,8 @@ class FullComparison:
     def run(self, stop: threading.Event) -> Compared:
         """Raises StoreUnavailable or TickSourceUnavailable; ends early, unmarked, when `stop` is set."""
         compared = Compared()
-        suspects: list[str] = []
+        rebuild = self._source.begin_rebuild()
+        suspects: list[MirrorEntry] = []
         for batch in self._jobs.active_jobs(BATCH):
             if stop.is_set():
                 return compared
@@ -72,51 +74,50 @@ class FullComparison:
             self._look_again(suspects, compared)
         self._remove_strangers(compared, stop)
         if not stop.is_set():
-            self._source.set_generation(self._source.generation() or secrets.token_hex(8))
+            compared.complete = self._source.complete_rebuild(rebuild)
         return compared
 
-    def _compare(self, batch: Sequence[TickJob | CorruptDocument], compared: Compared) -> list[str]:
-        """Put what is missing at once; the ids of those that differ in time only."""
+    def _compare(self, batch: Sequence[TickJob | CorruptDocument], compared: Compared) -> list[MirrorEntry]:
+        """Put what is missing at once; the mirrored entries that are not what they should be."""
         jobs = _readable(batch)
         compared.jobs += len(jobs)
         mirrored = self._source.entries([job.id for job in jobs])
         put: list[MirrorEntry] = []
-        suspects: list[str] = []
+        suspects: list[MirrorEntry] = []
         for job in jobs:
             entry = mirror_entry(job)
             if entry is None:
                 compared.completed.append(job)
                 continue
-            version, fire_time, act_at = mirrored[job.id]
-            if version is None or act_at is None or version < job.version:
+            seen = _seen(job.id, mirrored)
+            if seen is None or seen.version < job.version:
                 put.append(entry)
-            elif version == job.version and fire_time != entry.fire_time:
-                suspects.append(job.id)
+            elif _differs(seen, entry):
+                suspects.append(seen)
         compared.missing += self._source.put(put)
         return suspects
 
-    def _look_again(self, suspects: Sequence[str], compared: Compared) -> None:
+    def _look_again(self, suspects: Sequence[MirrorEntry], compared: Compared) -> None:
+        """Mend what stands as it stood: what moved since then is alive, and right."""
         for start in range(0, len(suspects), BATCH):
-            ids = suspects[start : start + BATCH]
-            jobs = _readable(list(self._jobs.tick_jobs(ids).values()))
+            before = {seen.job_id: seen for seen in suspects[start : start + BATCH]}
+            jobs = _readable(list(self._jobs.tick_jobs(list(before)).values()))
             mirrored = self._source.entries([job.id for job in jobs])
-            put: list[MirrorEntry] = []
+            pairs: list[tuple[MirrorEntry, MirrorEntry]] = []
             recomputed: list[tuple[TickJob, datetime]] = []
             for job in jobs:
                 entry = mirror_entry(job) if job.status is JobStatus.ACTIVE else None
-                version, fire_time, _act_at = mirrored[job.id]
-                if entry is None or version != job.version or fire_time is None:
+                seen = _seen(job.id, mirrored)
+                if entry is None or seen is None or seen != before[job.id] or not _differs(seen, entry):
                     continue
-                if not is_fire_time(job.schedule, fire_time):
+                if seen.version == job.version and not is_fire_time(job.schedule, seen.fire_time):
                     # Computed with other time zone data than this process has.
                     log.warning("mirror.recomputed", job_id=job.id, fire_time=entry.fire_time.isoformat())
-                    put.append(entry)
                     recomputed.append((job, entry.fire_time))
-                elif fire_time > entry.fire_time:
-                    # One that is behind catches up by itself: its fires meet their unique ids.
-                    log.warning("mirror.moved_back", job_id=job.id, fire_time=entry.fire_time.isoformat())
-                    put.append(entry)
-            compared.moved += self._source.put(put)
+                else:
+                    log.warning("mirror.moved", job_id=job.id, fire_time=entry.fire_time.isoformat())
+                pairs.append((seen, entry))
+            compared.moved += self._source.replace(pairs)
             self._jobs.reset_next_run_at(recomputed)
 
     def _remove_strangers(self, compared: Compared, stop: threading.Event) -> None:
@@ -134,6 +135,21 @@ class FullComparison:
                 elif isinstance(job, TickJob) and job.status is not JobStatus.ACTIVE:
                     strangers.append((job_id, job.version))
             compared.removed += self._source.remove(strangers)
+
+
+def _seen(
+    job_id: str, mirrored: Mapping[str, tuple[int | None, datetime | None, datetime | None]]
+) -> MirrorEntry | None:
+    """The entry as it is mirrored; None when it is missing or unreadable."""
+    version, fire_time, act_at = mirrored[job_id]
+    if version is None or fire_time is None or act_at is None:
+        return None
+    return MirrorEntry(job_id, version, fire_time, act_at)
+
+
+def _differs(seen: MirrorEntry, entry: MirrorEntry) -> bool:
+    """Whether a mirrored entry would not come to act by itself on what MongoDB says."""
+    return seen.version > entry.version or seen.fire_time != entry.fire_time or seen.act_at > entry.act_at
 
 
 def _readable(batch: Sequence[TickJob | CorruptDocument]) -> list[TickJob]:

@@ -25,6 +25,9 @@ TURN = timedelta(seconds=3)
 
 COMPARISON_TURN = timedelta(seconds=30)
 
+LOOK_EVERY_SECONDS = 0.5
+"""How often it is looked at whether a comparison is wanted."""
+
 SHORTEST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 2.0
 
@@ -53,27 +56,32 @@ class Reconciler:
         self._token = secrets.token_hex(8)
         self._compare_now = threading.Event()
         self._compared_at: float | None = None
+        self._server_run: str | None = None
 
     def rebuild(self) -> None:
-        """The mirror is incomplete: compare it as soon as possible, whoever has the turn."""
+        """The mirror is incomplete: compare it as soon as possible."""
         self._compare_now.set()
 
     def run(self, stop: threading.Event) -> None:
         """Reconcile until `stop` is set; what MongoDB or Redis being away interrupts is begun again."""
-        backoff = SHORTEST_BACKOFF_SECONDS
         comparing = threading.Thread(target=self._compare_loop, args=(stop,), name="comparison", daemon=True)
         comparing.start()
+        backoff = SHORTEST_BACKOFF_SECONDS
         while not stop.is_set():
             try:
                 more = self.sweep_once()
             except (StoreUnavailable, TickSourceUnavailable) as error:
                 log.warning("sweep.unavailable", reason=str(error), seconds=backoff)
-                stop.wait(backoff)
-                backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            except Exception:
+                # Whatever one document did to this sweep: the loop must outlive it.
+                log.exception("sweep.failed")
+            else:
+                backoff = SHORTEST_BACKOFF_SECONDS
+                if not more:
+                    stop.wait(SWEEP_EVERY.total_seconds())
                 continue
-            backoff = SHORTEST_BACKOFF_SECONDS
-            if not more:
-                stop.wait(SWEEP_EVERY.total_seconds())
+            stop.wait(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
         comparing.join(timeout=5)
 
     def sweep_once(self) -> bool:
@@ -83,25 +91,42 @@ class Reconciler:
         return self._sweep.run(self._clock.now()).more
 
     def _compare_loop(self, stop: threading.Event) -> None:
+        backoff = SHORTEST_BACKOFF_SECONDS
         while not stop.is_set():
-            wanted = self._compare_now.is_set()
-            due = self._compared_at is None or self._monotonic() - self._compared_at >= self._compare_every
-            if wanted or due:
-                self._compare_now.clear()
-                try:
-                    self.compare_once(stop)
-                except (StoreUnavailable, TickSourceUnavailable) as error:
-                    log.warning("comparison.unavailable", reason=str(error))
-                    self._compare_now.set()
-                    stop.wait(SHORTEST_BACKOFF_SECONDS)
-                    continue
-                self._compared_at = self._monotonic()
-            self._compare_now.wait(0.2)
+            try:
+                self.compare_if_wanted(stop)
+            except (StoreUnavailable, TickSourceUnavailable) as error:
+                log.warning("comparison.unavailable", reason=str(error), seconds=backoff)
+            except Exception:
+                log.exception("comparison.failed")
+            else:
+                backoff = SHORTEST_BACKOFF_SECONDS
+                self._compare_now.wait(LOOK_EVERY_SECONDS)
+                continue
+            stop.wait(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
-    def compare_once(self, stop: threading.Event) -> None:
-        """One full comparison, with a line in the log when it mended something; none while another ticker is at it."""
+    def compare_if_wanted(self, stop: threading.Event) -> None:
+        """Compare when it is time to, when the mirror is incomplete, or when another run of Redis answers."""
+        server_run = self._source.server_run()
+        other_run = self._server_run not in (None, server_run)
+        due = self._compared_at is None or self._monotonic() - self._compared_at >= self._compare_every
+        incomplete = self._compare_now.is_set() and self._source.generation() is None
+        self._compare_now.clear()
+        if due or other_run or incomplete:
+            if other_run:
+                log.warning("comparison.redis_restarted")
+            if self.compare_once(stop):
+                self._compared_at = self._monotonic()
+            elif due:
+                # Another ticker is at it; should it die over that, the next interval is soon enough.
+                self._compared_at = self._monotonic()
+        self._server_run = server_run
+
+    def compare_once(self, stop: threading.Event) -> bool:
+        """One full comparison, with a line in the log when it mended something; False when another ticker is at it."""
         if not self._source.hold_turn("compare", self._token, COMPARISON_TURN):
-            return
+            return False
         started = self._monotonic()
         compared = self._comparison.run(stop)
         self._source.end_turn("compare", self._token)
@@ -118,3 +143,7 @@ class Reconciler:
             removed=compared.removed,
             seconds=round(self._monotonic() - started, 3),
         )
+        if not compared.complete and not stop.is_set():
+            log.warning("comparison.repeated", reason="Redis lost its data meanwhile")
+            self._compare_now.set()
+        return True

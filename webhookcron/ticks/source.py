@@ -7,6 +7,7 @@ Keys (all with the hash tag of their shard, so that one shard lives on one node 
     wc:{0}:lock:ID:MS   string       owner token of the ticker that has this fire; expires after 5 s
     wc:{0}:gone:ID      string       version of a removed job (tombstone); expires after an hour
     wc:{0}:generation   string       written by a completed rebuild; gone after a flush
+    wc:{0}:rebuild:ID   string       a comparison under way; gone after a flush, so that it does not count as complete
     wc:{0}:turn:NAME    string       the ticker whose turn it is to sweep, or to compare
 
 Everything here can be rebuilt from MongoDB. It holds no secret and no definition: those are read from MongoDB.
@@ -14,6 +15,7 @@ Everything here can be rebuilt from MongoDB. It holds no secret and no definitio
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +33,9 @@ LOCK_EXPIRY = timedelta(seconds=5)
 """How long a ticker has for a fire before another one may take it; never released early."""
 
 TOMBSTONE_EXPIRY = timedelta(hours=1)
+
+REBUILD_EXPIRY = timedelta(hours=1)
+"""Longer than any comparison takes."""
 
 _PER_CALL = 500
 """Jobs per Lua call of a bulk put: a call of this size keeps Redis busy for about a millisecond."""
@@ -98,12 +103,14 @@ class TickSource:
         base = f"{key_prefix}:{SHARD}:"
         self._due, self._jobs = base + "due", base + "jobs"
         self._generation = base + "generation"
+        self._rebuild = base + "rebuild:"
         self._locks, self._tombstones, self._turns = base + "lock:", base + "gone:", base + "turn:"
         self._tick = _script(redis, "tick")
         self._put = _script(redis, "put")
         self._remove = _script(redis, "remove")
         self._advance = _script(redis, "advance")
         self._hold = _script(redis, "hold")
+        self._complete = _script(redis, "complete")
 
     # --- the ticker's side
 
@@ -131,7 +138,7 @@ class TickSource:
             now=from_ms(int(now_ms)),
             generation=generation or None,
             due=due,
-            next_act_at=from_ms(int(float(following))) if following else None,
+            next_act_at=_score(following) if following else None,
             looked_at=int(looked_at),
             jumped=bool(jumped),
         )
@@ -188,8 +195,17 @@ class TickSource:
         result: dict[str, tuple[int | None, datetime | None, datetime | None]] = {}
         for job_id, entry, score in zip(job_ids, found, scores, strict=True):
             version, fire_time = _parse(entry or "")
-            result[job_id] = (version, fire_time, None if score is None else from_ms(int(score)))
+            result[job_id] = (version, fire_time, None if score is None else _score(score))
         return result
+
+    def replace(self, pairs: Sequence[tuple[MirrorEntry, MirrorEntry]]) -> int:
+        """Put the second of each pair where the mirror still holds the first, whatever their versions; how many."""
+        return self.advance(
+            [
+                Advance(DueFire(seen.job_id, _entry(seen), str(to_ms(seen.act_at)), None, None), to)
+                for seen, to in pairs
+            ]
+        )
 
     def job_ids(self) -> Iterator[list[str]]:
         """All mirrored job ids, in slices; an id may come twice, and one that comes or goes meanwhile may lack."""
@@ -214,10 +230,23 @@ class TickSource:
             marker: Any = self._redis.get(self._generation)
         return None if marker is None else str(marker)
 
-    def set_generation(self, generation: str) -> None:
-        """Mark the mirror as complete."""
+    def begin_rebuild(self) -> str:
+        """A token for `complete_rebuild`, kept in Redis as long as its data is."""
+        token = secrets.token_hex(8)
         with driver_errors_translated():
-            self._redis.set(self._generation, generation)
+            self._redis.set(self._rebuild + token, "", px=int(REBUILD_EXPIRY.total_seconds() * 1000))
+        return token
+
+    def complete_rebuild(self, token: str) -> bool:
+        """Mark the mirror as complete; False when Redis lost its data since `token` was given out."""
+        with driver_errors_translated():
+            return bool(self._complete(keys=[self._rebuild + token, self._generation], args=[token]))
+
+    def server_run(self) -> str:
+        """What tells one run of the Redis server from the next: after a restart or fail-over it is another."""
+        with driver_errors_translated():
+            info: Any = self._redis.info("server")
+        return str(info.get("run_id", ""))
 
     def hold_turn(self, name: str, token: str, expiry: timedelta) -> bool:
         """Take or keep a turn (`sweep`, `compare`) for `expiry`; False while another ticker has it."""
@@ -242,7 +271,7 @@ class TickSource:
         """The earliest moment at which a mirrored job is to act; None when nothing is mirrored."""
         with driver_errors_translated():
             first: Any = self._redis.zrange(self._due, 0, 0, withscores=True)
-        return from_ms(int(first[0][1])) if first else None
+        return _score(first[0][1]) if first else None
 
 
 def _script(redis: Redis, name: str) -> Script:
@@ -261,6 +290,14 @@ def _parse(entry: str) -> tuple[int | None, datetime | None]:
         return int(version), from_ms(int(fire_time))
     except (ValueError, OverflowError):
         return None, None
+
+
+def _score(score: str | float) -> datetime | None:
+    """The moment of a score; None when it is none that a calendar has."""
+    try:
+        return from_ms(int(float(score)))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _due_fire(job_id: str, score: str, entry: str) -> DueFire:
