@@ -6,7 +6,7 @@ import structlog
 from flask import Flask
 
 from webhookcron import __version__
-from webhookcron.api import execution_actions, executions, health, job_actions, jobs, previews
+from webhookcron.api import execution_actions, executions, health, job_actions, jobs, previews, trials
 from webhookcron.api.blueprints import register_converters
 from webhookcron.api.docs import register_documentation
 from webhookcron.api.errors import RestApi, register_error_handlers
@@ -47,7 +47,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     api = RestApi(app)
     register_converters(app, api)
     register_error_handlers(app)
-    for part in (jobs, job_actions, previews, executions, execution_actions, health):
+    for part in (jobs, job_actions, previews, trials, executions, execution_actions, health):
         api.register_blueprint(part.blueprint)
     register_documentation(app)
     return app

@@ -195,3 +195,19 @@ class CommaList(DelimitedList):
         # DelimitedList splits, List then reads the parts.
         parts = [part.strip() for part in value.split(self.delimiter or ",")]
         return ma.fields.List._deserialize(self, parts, attr, data, **kwargs)
+
+
+def said(text: str, example: Any = None) -> dict[str, Any]:
+    """What the OpenAPI document says about a field."""
+    return {"description": text} if example is None else {"description": text, "example": example}
+
+
+def length(low: int, high: int) -> ma.validate.Length:
+    """A bound of the characters of a text."""
+    wanted = f"at most {high}" if low == 0 else f"{low} to {high}"
+    return ma.validate.Length(low, high, error=f"must have {wanted} characters")
+
+
+def at_most(high: int) -> ma.validate.Length:
+    """A bound of the entries of a list or an object."""
+    return ma.validate.Length(max=high, error=f"must have at most {high} entries")

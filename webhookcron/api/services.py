@@ -13,6 +13,7 @@ from webhookcron.service.health import HealthService
 from webhookcron.service.jobs import JobService
 from webhookcron.service.platform import Platform
 from webhookcron.service.previews import PreviewService
+from webhookcron.service.trials import TrialService
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Services:
     jobs: JobService
     executions: ExecutionService
     previews: PreviewService
+    trials: TrialService
     health: HealthService
     authenticator: Authenticator
 
@@ -32,6 +34,7 @@ class Services:
             jobs=JobService(platform),
             executions=ExecutionService(platform),
             previews=PreviewService(platform),
+            trials=TrialService(platform),
             health=HealthService(platform),
             authenticator=Authenticator(platform.api_keys, platform.clock),
         )

@@ -27,6 +27,10 @@ class Forbidden(WebhookcronError):
     """The caller may not do this, whatever the resource; the message says what is missing."""
 
 
+class TooMany(WebhookcronError):
+    """Too much of this is under way at the moment: try again soon."""
+
+
 class FieldErrors:
     """Collects what is wrong, so that one answer tells everything."""
 

@@ -10,6 +10,7 @@ from webhookcron.config import Settings
 from webhookcron.core.executions import from_ms, to_ms
 from webhookcron.core.jobs import Job, TickJob
 from webhookcron.core.targets import TargetPolicy
+from webhookcron.delivery.transport import Transport
 from webhookcron.storage.api_keys import ApiKeyStore
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
@@ -45,6 +46,8 @@ class Platform(Protocol):
     def enqueue(self) -> Callable[[Sequence[str]], None]: ...
     @property
     def target_policy(self) -> TargetPolicy: ...
+    def transport(self) -> Transport:
+        """A new transport with its thread, closed by the caller."""
 
 
 def stored_now(clock: PlatformClock) -> datetime:

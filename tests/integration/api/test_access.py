@@ -31,6 +31,7 @@ OPERATIONS: list[tuple[str, str, Any, str]] = [
     ),
     ("GET", "/api/cron/{job}/next", None, "read"),
     ("POST", "/api/cron/preview", {"cronExpression": "@daily"}, "read"),
+    ("POST", "/api/cron/test", {"webhookUrl": "http://127.0.0.1:1/"}, "trigger"),
     ("GET", "/api/execution-logs", None, "read"),
     ("GET", "/api/execution-logs/job/{job}", None, "read"),
     ("GET", "/api/execution-logs/{execution}", None, "read"),
