@@ -12,6 +12,7 @@ from redis.exceptions import (
     ConnectionError,
     OutOfMemoryError,
     ReadOnlyError,
+    ResponseError,
     TimeoutError,
 )
 from redis.retry import Retry
@@ -37,6 +38,20 @@ def connect(url: str) -> Redis:
     )
 
 
+_NOT_NOW = (
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+)
+"""Beginnings of answers that mean that Redis can do it later: fail-over, full memory or disk, a script under way."""
+
+
 @contextmanager
 def driver_errors_translated() -> Iterator[None]:
     """Turn what the driver raises when Redis is away or cannot write into `TickSourceUnavailable`."""
@@ -44,3 +59,8 @@ def driver_errors_translated() -> Iterator[None]:
         yield
     except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError) as error:
         raise TickSourceUnavailable(f"Redis did not answer: {type(error).__name__}") from error
+    except ResponseError as error:
+        code = str(error).partition(" ")[0]
+        if code not in _NOT_NOW:
+            raise
+        raise TickSourceUnavailable(f"Redis cannot do it now: {code}") from error

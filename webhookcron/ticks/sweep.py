@@ -100,8 +100,8 @@ class Sweep:
         entries, over = mirror_entries(active)
         self._source.put(entries)
         self._source.remove([(job.id, job.version) for job in jobs if job.status is not JobStatus.ACTIVE])
-        done = {job.id for job in over if not self._complete(job, now)}
-        self._jobs.mirrored([(job.id, job.version) for job in jobs if job.id not in done])
+        changed = {job.id for job in over if not self._complete(job, now)}
+        self._jobs.mirrored([(job.id, job.version) for job in jobs if job.id not in changed])
         return len(jobs), len(due) >= BATCH
 
     def _complete(self, job: TickJob, now: datetime) -> bool:

@@ -36,8 +36,8 @@ LOCKED_LOOK_SECONDS = 0.1
 class Pace:
     """How long to gather fires before the next tick, by how many there were lately.
 
-    A lone fire is never waited for: the gap runs from the last tick. It grows with the load, up to `LONGEST_GAP_SECONDS`
-    at a thousand fires a second, so that what a tick costs is shared by some fifty of them.
+    A lone fire is never waited for: the gap runs from the last tick. It grows with the load, up to
+    `LONGEST_GAP_SECONDS` at a thousand fires a second, so that what a tick costs is shared by some fifty of them.
     """
 
     def __init__(self) -> None:
@@ -91,8 +91,11 @@ class Ticker:
         while not stop.is_set():
             try:
                 pause = self.step()
-            except (StoreUnavailable, TickSourceUnavailable) as error:
-                if not away:
+            except Exception as error:
+                if not isinstance(error, StoreUnavailable | TickSourceUnavailable):
+                    # Unforeseen: a process that ends here would only come back and meet the same again.
+                    log.exception("tick.failed")
+                elif not away:
                     log.warning("tick.unavailable", reason=str(error))
                 away = True
                 stop.wait(backoff)
@@ -106,8 +109,7 @@ class Ticker:
         try:
             self._scheduler.cursors.flush()
         except StoreUnavailable as error:
-            log.warning("tick.flush_failed",
-                        reason=str(error))  # fmt: skip
+            log.warning("tick.flush_failed", reason=str(error))
 
     def step(self) -> float:
         """One tick; how many seconds to sleep before the next one, 0 = none."""
