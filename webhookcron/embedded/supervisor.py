@@ -31,6 +31,10 @@ MAX_DEATHS = 5
 DEATHS_WINDOW_SECONDS = 60.0
 """A child that dies more than MAX_DEATHS times within the window is not going to recover by itself."""
 
+PIECE_BYTES = 64 * 1024
+MAX_LAST_PIECES = 16
+"""A pipe holds 64 KiB (pipe(7)); more than this after a child's death is somebody else's writing."""
+
 LAST_LINES = 20
 """So many of a child's last lines are kept, to say why it died."""
 
@@ -134,6 +138,8 @@ class Supervisor:
         child.keeper = asyncio.create_task(self._keep(child, first_end), name=f"keep {spec.name}")
         until = self._clock() + spec.start_seconds
         while not child.ready.is_set() and not first_end.done():
+            if self._failure.done():
+                raise self._failure.result()
             if self._clock() > until:
                 raise ChildFailed(spec.name, f"was not ready within {spec.start_seconds:g} s")
             await asyncio.sleep(POLL_SECONDS)
@@ -142,7 +148,7 @@ class Supervisor:
             raise ChildFailed(spec.name, self._why(child, first_end.result()), exit_code=first_end.result())
 
     async def failed(self) -> ChildFailed:
-        """Returns when a child has died too often, with the reason."""
+        """Returns when a child has died too often, or cannot be run any more, with the reason."""
         return await asyncio.shield(self._failure)
 
     async def stop(self, order: Sequence[str], *, hasten: asyncio.Event) -> None:
@@ -175,7 +181,14 @@ class Supervisor:
             await asyncio.gather(child.keeper, return_exceptions=True)
 
     async def _keep(self, child: _Child, first_end: asyncio.Future[int]) -> None:
-        """Run a child again and again until it is to stop, dies before it was ever ready, or dies too often."""
+        try:
+            await self._run_again_and_again(child, first_end)
+        except OSError as error:
+            # No memory, no descriptors, or the program is gone: trying again would not help.
+            self._give_up(ChildFailed(child.spec.name, f"cannot be run: {error.strerror}"))
+
+    async def _run_again_and_again(self, child: _Child, first_end: asyncio.Future[int]) -> None:
+        """Run a child until it is to stop, dies before it was ever ready, or dies too often."""
         backoff = FIRST_BACKOFF_SECONDS
         while True:
             started = self._clock()
@@ -192,7 +205,10 @@ class Supervisor:
             while child.deaths[0] < now - DEATHS_WINDOW_SECONDS:
                 child.deaths.popleft()
             if len(child.deaths) > MAX_DEATHS:
-                self._fail(child, code)
+                reason = (
+                    f"died {len(child.deaths)} times within {DEATHS_WINDOW_SECONDS:g} s; the last time it "
+                )
+                self._give_up(ChildFailed(child.spec.name, reason + self._why(child, code), exit_code=code))
                 return
             if now - started > DEATHS_WINDOW_SECONDS:
                 backoff = FIRST_BACKOFF_SECONDS
@@ -202,16 +218,9 @@ class Supervisor:
                 return
             backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
 
-    def _fail(self, child: _Child, code: int) -> None:
+    def _give_up(self, failure: ChildFailed) -> None:
         if not self._failure.done():
-            self._failure.set_result(
-                ChildFailed(
-                    child.spec.name,
-                    f"died {len(child.deaths)} times within {DEATHS_WINDOW_SECONDS:g} s; "
-                    f"the last time it {self._why(child, code)}",
-                    exit_code=code,
-                )
-            )
+            self._failure.set_result(failure)
 
     async def _run(self, child: _Child) -> int:
         """Run the child once; its exit code, negative for a signal. Its whole group is gone afterwards."""
@@ -239,6 +248,7 @@ class Supervisor:
         self._on_change(self.pids())
         splitter = LineSplitter()
         loop = asyncio.get_running_loop()
+        # One piece at a time, so that a child that never stops talking does not keep the loop from the rest.
         loop.add_reader(read_end, self._read, child, read_end, splitter)
         probing = asyncio.create_task(self._probe(child))
         try:
@@ -248,7 +258,9 @@ class Supervisor:
             probing.cancel()
             _kill_group(child.process)
             child.process.wait()
-            self._read(child, read_end, splitter)
+            for _ in range(MAX_LAST_PIECES):
+                if not self._read(child, read_end, splitter):
+                    break
             loop.remove_reader(read_end)
             os.close(read_end)
             for line in splitter.end():
@@ -256,13 +268,18 @@ class Supervisor:
             self._on_change(self.pids())
         return child.process.returncode
 
-    def _read(self, child: _Child, descriptor: int, splitter: LineSplitter) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(descriptor, 65536):
-                for line in splitter.feed(data):
-                    self._line(child, line)
+    def _read(self, child: _Child, descriptor: int, splitter: LineSplitter) -> bool:
+        """Take one piece of the child's output; False when there is none now, or never again."""
+        try:
+            data = os.read(descriptor, PIECE_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
             # All write ends are closed: without this the loop would report the end of file for ever.
             asyncio.get_running_loop().remove_reader(descriptor)
+        for line in splitter.feed(data):
+            self._line(child, line)
+        return bool(data)
 
     def _line(self, child: _Child, line: str) -> None:
         if child.spec.ready_line is not None and not child.ready.is_set() and child.spec.ready_line(line):

@@ -2,6 +2,7 @@ import asyncio
 import io
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -35,6 +36,14 @@ def is_running(pid: int) -> bool:
         return False
     state = Path(f"/proc/{pid}/stat")
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def ends(pid: int) -> bool:
+    """Whether the process is gone within some patience."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not is_running(pid)
 
 
 @pytest.fixture
@@ -134,6 +143,36 @@ def test_a_child_that_keeps_dying_ends_the_stack_with_the_reason(
     assert str(failure) == ("child died 6 times within 60 s; the last time it ended with exit code 1 (again)")
 
 
+def test_a_program_that_is_gone_ends_the_stack_with_the_reason(
+    output: PrefixedOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "tethered", lambda command: ["/no/such/program", *command])
+
+    async def scenario() -> None:
+        supervisor = Supervisor(output)
+        try:
+            await supervisor.start(spec(SLEEPS, ready_line=lambda line: line == "up"))
+        finally:
+            await supervisor.stop([], hasten=asyncio.Event())
+
+    with pytest.raises(ChildFailed, match="child cannot be run: No such file or directory"):
+        asyncio.run(scenario())
+
+
+def test_a_child_that_never_stops_talking_does_not_keep_the_others_from_starting(
+    output: PrefixedOutput,
+) -> None:
+    async def scenario() -> None:
+        supervisor = Supervisor(output)
+        await supervisor.start(spec("while True: print('and another thing')", name="talker"))
+        await supervisor.start(spec(SLEEPS, ready_line=lambda line: line == "up"))
+        hasten = asyncio.Event()
+        hasten.set()
+        await supervisor.stop([], hasten=hasten)
+
+    asyncio.run(scenario())
+
+
 def test_children_are_stopped_role_by_role_in_the_given_order(
     output: PrefixedOutput, written: io.StringIO
 ) -> None:
@@ -196,10 +235,7 @@ def test_what_a_dead_child_left_running_is_killed(output: PrefixedOutput, quick_
 
     asyncio.run(scenario())
 
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while is_running(orphans[0]) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not is_running(orphans[0])
+    assert ends(orphans[0])
 
 
 def test_a_one_shot_child_that_fails_says_why(output: PrefixedOutput) -> None:
@@ -211,21 +247,17 @@ def test_a_one_shot_child_that_fails_says_why(output: PrefixedOutput) -> None:
 
 
 def test_a_tethered_command_dies_with_its_parent_even_by_sigkill() -> None:
-    read_end, write_end = os.pipe()
-    parent = os.fork()
-    if parent == 0:
-        os.setsid()
-        import subprocess
+    grandchild = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    parent_code = (
+        "import subprocess, sys, time\n"
+        "from webhookcron.embedded.supervisor import tethered\n"
+        f"subprocess.Popen(tethered([sys.executable, '-c', {grandchild!r}]), start_new_session=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent_code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
 
-        command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
-        subprocess.Popen(tethered(command), stdout=write_end, start_new_session=True)
-        time.sleep(60)
-        os._exit(0)
-    os.close(write_end)
-    with os.fdopen(read_end) as told:
-        child = int(told.readline())
-        os.kill(parent, signal.SIGKILL)
-        os.waitpid(parent, 0)
-        # The pipe ends when the last process that holds it is gone.
-        assert told.read() == ""
-    assert not is_running(child)
+        parent.kill()
+
+        assert ends(child)
