@@ -12,7 +12,7 @@ import pytest
 
 from webhookcron.embedded import supervisor as supervisor_module
 from webhookcron.embedded.child_output import PrefixedOutput
-from webhookcron.embedded.supervisor import ChildFailed, ChildSpec, Supervisor, tethered
+from webhookcron.embedded.supervisor import ChildFailed, ChildSpec, Supervisor
 
 PATIENCE_SECONDS = 20
 SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
