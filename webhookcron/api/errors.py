@@ -26,7 +26,7 @@ from webhookcron.core.errors import (
     VersionConflict,
     WebhookcronError,
 )
-from webhookcron.service.errors import Conflict, Forbidden, Invalid, TooMany
+from webhookcron.service.errors import Conflict, Forbidden, Invalid, KeyReused, TooMany
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +122,9 @@ def _answer(error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
                 409,
                 "the execution is still under way, or its job's log is not complete up to it yet; try again later",
             )
+        case KeyReused():
+            message = "was used for another request before"
+            return error_answer(422, DEFAULT_MESSAGES[422], {"headers": {"Idempotency-Key": [message]}})
         case TooMany():
             return error_answer(429, str(error), headers={"Retry-After": RETRY_AFTER_SECONDS})
         case Forbidden():

@@ -21,7 +21,13 @@ from webhookcron.api.job_schemas import (
     PatchJobSchema,
     ReplaceJobSchema,
 )
-from webhookcron.api.request_headers import IF_MATCH_PARAMETER, etag, if_match
+from webhookcron.api.request_headers import (
+    IDEMPOTENCY_KEY_PARAMETER,
+    IF_MATCH_PARAMETER,
+    etag,
+    idempotency_key,
+    if_match,
+)
 from webhookcron.api.schema_base import BaseSchema, CommaList, QueryFlag, QueryNumber, Text, Word
 from webhookcron.api.services import services
 from webhookcron.core.jobs import Job, JobStatus
@@ -96,15 +102,15 @@ class Jobs(MethodView):
     @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
-    @blueprint.doc(operationId="createJob")
+    @blueprint.doc(operationId="createJob", parameters=[IDEMPOTENCY_KEY_PARAMETER])
     def post(self, principal: Principal, values: dict[str, Any]) -> Answer:
         """Create a cron job
 
         A name, a schedule and a webhook URL are enough. It is active at once unless `isActive` is false. Calls are
-        signed with the `signingSecret` given, or a new one; this answer is the only one that shows it. 409: the `key`
-        is in use.
+        signed with the `signingSecret` given, or a new one; this answer is the only one that shows it. Repeating the
+        request with the same Idempotency-Key gives the same job again. 409: the `key` is in use.
         """
-        return created(services().jobs.create(principal, values))
+        return created(services().jobs.create(principal, values, idempotency_key()))
 
     @signed_in(Scope.READ)
     @blueprint.arguments(JobListQuery, location="query")

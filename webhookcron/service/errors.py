@@ -31,6 +31,10 @@ class TooMany(WebhookcronError):
     """Too much of this is under way at the moment: try again soon."""
 
 
+class KeyReused(WebhookcronError):
+    """This Idempotency-Key was used for another request before."""
+
+
 class FieldErrors:
     """Collects what is wrong, so that one answer tells everything."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,26 +13,30 @@ from typing import Any
 import structlog
 
 from webhookcron.core.errors import KeyTaken, NotFound, StoreUnavailable, VersionConflict
-from webhookcron.core.executions import Reason
+from webhookcron.core.executions import Reason, request_key
 from webhookcron.core.jobs import Job, JobStatus
 from webhookcron.core.signing import generate_secret
 from webhookcron.service import job_states
 from webhookcron.service.conditions import UNCONDITIONAL, Condition
 from webhookcron.service.definition_fields import patched
 from webhookcron.service.definitions import Definition, DefinitionRules
-from webhookcron.service.errors import Conflict, Invalid
+from webhookcron.service.errors import Conflict, Invalid, KeyReused
 from webhookcron.service.job_queries import JobQuery
 from webhookcron.service.mirror import Mirror
 from webhookcron.service.platform import Platform, retention_of, stored_now
 from webhookcron.service.principals import Principal
 from webhookcron.service.request_fields import SECRET_BYTES
 from webhookcron.service.secret_values import rotated_secrets
+from webhookcron.storage.creations import CreationStore
 from webhookcron.storage.job_documents import tick_job_of
 
 log = structlog.get_logger(__name__)
 
 COPY_MARK = " (copy)"
 MAX_NAME = 255
+
+REMEMBERED_FOR = timedelta(hours=24)
+"""How long a request with an Idempotency-Key is known again."""
 
 MAX_TRIES = 8
 """How often a change without condition starts anew because another change came first."""
@@ -62,6 +68,7 @@ class JobService:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._jobs = platform.jobs
+        self._creations = CreationStore(platform.database)
         self._mirror = Mirror(platform)
         self.rules = DefinitionRules(
             target_policy=platform.target_policy,
@@ -87,11 +94,19 @@ class JobService:
 
     # --- creating and changing
 
-    def create(self, principal: Principal, values: Mapping[str, Any]) -> Job:
-        """A new job of the caller. Raises Invalid."""
+    def create(
+        self, principal: Principal, values: Mapping[str, Any], idempotency_key: str | None = None
+    ) -> Job:
+        """A new job of the caller; with a key, the one that the same request made within `REMEMBERED_FOR`.
+
+        Raises Invalid, KeyReused, and Conflict when that job is deleted.
+        """
         now = stored_now(self._platform.clock)
-        definition = self.rules.build(values, now=now)
-        return self._created(principal, definition, now, active=values.get("is_active") is not False)
+        if idempotency_key is not None:
+            return self._create_once(principal, values, request_key(principal.user_id, idempotency_key), now)
+        return self._created(
+            principal, self.rules.build(values, now=now), new_job_id(now), now, _starts(values)
+        )
 
     def clone(self, principal: Principal, job_id: str, changes: Mapping[str, Any]) -> Job:
         """A new job of the caller with the definition of another and `changes` to it; paused unless they say otherwise.
@@ -107,7 +122,7 @@ class JobService:
         if "name" not in fields:
             values["name"] = origin.name[: MAX_NAME - len(COPY_MARK)] + COPY_MARK
         definition = self.rules.build_copy(values, origin, now=now)
-        return self._created(principal, definition, now, active=active is True)
+        return self._created(principal, definition, new_job_id(now), now, active is True)
 
     def replace(
         self,
@@ -236,9 +251,37 @@ class JobService:
 
     # --- steps
 
-    def _created(self, principal: Principal, definition: Definition, now: datetime, *, active: bool) -> Job:
+    def _create_once(self, principal: Principal, values: Mapping[str, Any], key: str, now: datetime) -> Job:
+        request = digest_of(values)
+        creation = self._creations.find(key, now)
+        if creation is None:
+            self.rules.build(values, now=now)  # What is invalid is not remembered.
+            expire_at = now + REMEMBERED_FOR
+            creation = self._creations.begin(key, request, new_job_id(now), now=now, expire_at=expire_at)
+        if creation.request != request:
+            raise KeyReused
+        try:
+            return self._jobs.get(creation.job_id, owner_id=principal.user_id)
+        except NotFound:
+            if creation.done:
+                raise Conflict(
+                    "the job that this request made is deleted; use another Idempotency-Key"
+                ) from None
+        # The first try, or one after a try that was cut off: both store the job under the id that is remembered.
+        definition = self.rules.build(values, now=now)
+        try:
+            job = self._created(principal, definition, creation.job_id, now, _starts(values))
+        except KeyTaken:
+            self._creations.forget(key)
+            raise
+        self._creations.finish(key)
+        return job
+
+    def _created(
+        self, principal: Principal, definition: Definition, job_id: str, now: datetime, active: bool
+    ) -> Job:
         job = job_states.new_job(
-            definition, job_id=new_job_id(now), owner_id=principal.user_id, now=now, active=active
+            definition, job_id=job_id, owner_id=principal.user_id, now=now, active=active
         )
         self._jobs.create(job)
         self._mirror.show(job)
@@ -295,6 +338,17 @@ class JobService:
 def new_job_id(now: datetime) -> str:
     """24 hexadecimal digits, ordered by the second of creation, then random: neighbours in time lie together."""
     return f"{int(now.timestamp()):08x}{secrets.token_hex(8)}"
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """What tells requests apart: the same values have the same digest."""
+    text = json.dumps(values, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _starts(values: Mapping[str, Any]) -> bool:
+    """Whether a new job is active: unless it is told not to be."""
+    return values.get("is_active") is not False
 
 
 def _with_activity(job: Job, is_active: bool | None, now: datetime) -> Job:

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from pymongo.database import Database
+
 from webhookcron.config import Settings
 from webhookcron.core.executions import from_ms, to_ms
 from webhookcron.core.jobs import Job, TickJob
 from webhookcron.core.targets import TargetPolicy
 from webhookcron.delivery.transport import Transport
 from webhookcron.storage.api_keys import ApiKeyStore
+from webhookcron.storage.client import Document
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
 from webhookcron.ticks.clock import PlatformClock
@@ -30,6 +33,8 @@ class Platform(Protocol):
 
     @property
     def settings(self) -> Settings: ...
+    @property
+    def database(self) -> Database[Document]: ...
     @property
     def jobs(self) -> JobStore: ...
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -244,3 +245,75 @@ def test_a_job_that_does_not_sign_has_no_secret_to_rotate(caller: Any) -> None:
     made = caller.created(signing=False)
     assert "signingSecret" not in made
     assert caller("POST", f"/api/cron/{made['id']}/secret/rotate").status_code == 409
+
+
+def test_the_same_key_creates_one_job(caller: Any, new_caller: Any) -> None:
+    headers = {"Idempotency-Key": "deploy-7"}
+    first = caller("POST", "/api/cron", WEEKLY, headers=headers)
+    again = caller("POST", "/api/cron", WEEKLY, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.get_json() == first.get_json()
+    assert again.headers["Location"] == first.headers["Location"]
+    assert caller("GET", "/api/cron").get_json()["total"] == 1
+    other = caller("POST", "/api/cron", {**WEEKLY, "name": "other"}, headers=headers)
+    assert other.status_code == 422
+    assert "Idempotency-Key" in other.get_json()["errors"]["headers"]
+    assert (
+        new_caller()("POST", "/api/cron", WEEKLY, headers=headers).get_json()["id"] != first.get_json()["id"]
+    )
+
+
+def test_a_repeated_request_does_not_undo_later_changes(caller: Any) -> None:
+    headers = {"Idempotency-Key": "deploy-7"}
+    job = caller("POST", "/api/cron", WEEKLY, headers=headers).get_json()
+    caller("PATCH", f"/api/cron/{job['id']}", {"name": "changed"})
+    again = caller("POST", "/api/cron", WEEKLY, headers=headers).get_json()
+    assert (again["id"], again["name"], again["version"]) == (job["id"], "changed", 2)
+
+
+def test_a_deleted_job_does_not_come_back(caller: Any) -> None:
+    headers = {"Idempotency-Key": "deploy-7"}
+    job = caller("POST", "/api/cron", WEEKLY, headers=headers).get_json()
+    caller("DELETE", f"/api/cron/{job['id']}")
+    assert caller("POST", "/api/cron", WEEKLY, headers=headers).status_code == 409
+    assert caller("GET", "/api/cron").get_json()["total"] == 0
+
+
+def test_a_request_that_was_cut_off_is_made_up_for(caller: Any, platform: Any) -> None:
+    headers = {"Idempotency-Key": "deploy-7"}
+    job = caller("POST", "/api/cron", WEEKLY, headers=headers).get_json()
+    platform.database["creations"].update_one({}, {"$unset": {"done": ""}})
+    platform.database["jobs"].delete_one({})
+    again = caller("POST", "/api/cron", WEEKLY, headers=headers)
+    assert (again.status_code, again.get_json()["id"]) == (201, job["id"])
+
+
+def test_a_request_is_forgotten_after_a_day(caller: Any, platform: Any) -> None:
+    headers = {"Idempotency-Key": "deploy-7"}
+    first = caller("POST", "/api/cron", WEEKLY, headers=headers).get_json()
+    platform.database["creations"].update_one({}, {"$set": {"expireAt": datetime(2020, 1, 1, tzinfo=UTC)}})
+    other = caller("POST", "/api/cron", {**WEEKLY, "name": "other"}, headers=headers)
+    assert other.status_code == 201
+    assert other.get_json()["id"] != first["id"]
+
+
+def test_a_key_in_use_is_a_conflict_with_an_idempotency_key_as_well(caller: Any) -> None:
+    caller.created(key="k")
+    headers = {"Idempotency-Key": "x"}
+    assert caller("POST", "/api/cron", {**WEEKLY, "key": "k"}, headers=headers).status_code == 409
+    assert caller("POST", "/api/cron", {**WEEKLY, "key": "j"}, headers=headers).status_code == 201
+
+
+def test_an_invalid_request_may_be_mended_under_the_same_key(caller: Any) -> None:
+    headers = {"Idempotency-Key": "x"}
+    assert caller("POST", "/api/cron", {**WEEKLY, "timezone": "Mars"}, headers=headers).status_code == 422
+    assert caller("POST", "/api/cron", WEEKLY, headers=headers).status_code == 201
+
+
+def test_a_request_is_known_again_when_its_moment_has_passed(caller: Any, platform: Any) -> None:
+    once = {"name": "once", "webhookUrl": "https://example.com", "runAt": "2099-01-01T00:00:00Z"}
+    headers = {"Idempotency-Key": "x"}
+    job = caller("POST", "/api/cron", once, headers=headers).get_json()
+    platform.database["jobs"].update_one({}, {"$set": {"runAt": datetime(2020, 1, 1, tzinfo=UTC)}})
+    again = caller("POST", "/api/cron", once, headers=headers)
+    assert (again.status_code, again.get_json()["id"]) == (201, job["id"])
