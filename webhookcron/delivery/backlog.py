@@ -31,16 +31,29 @@ class Backlog:
             if execution_id in self._known:
                 continue
             host = host_of(execution_id)
-            queue = self._queues.get(host)
-            if queue is None:
-                queue = self._queues[host] = deque()
-                self._turns.append(host)
-            if len(queue) >= self._most_per_host or len(self._known) >= self._most_in_all:
+            waiting = len(self._queues.get(host, ()))
+            if waiting >= self._most_per_host or len(self._known) >= self._most_in_all:
                 dropped += 1
                 continue
-            queue.append(execution_id)
+            self._append(execution_id, host)
             self._known.add(execution_id)
         return dropped
+
+    def _append(self, execution_id: str, host: str) -> None:
+        queue = self._queues.get(host)
+        if queue is None:
+            queue = self._queues[host] = deque()
+            self._turns.append(host)
+        queue.append(execution_id)
+
+    def sort_out_unknown(self, host_of: Callable[[str], str]) -> None:
+        """Line the ids of unknown host (empty) up again, by the hosts that are known by now."""
+        unknown = self._queues.pop("", None)
+        if unknown is None:
+            return
+        self._turns.remove("")
+        for execution_id in unknown:
+            self._append(execution_id, host_of(execution_id))
 
     def take(self, limit: int, room_of: Callable[[str], int]) -> list[str]:
         """Up to `limit` ids, from each host in turn, no more of a host than `room_of` it says."""
@@ -60,10 +73,10 @@ class Backlog:
                 taken.append(execution_id)
             rooms[host] = room - share
             passed = 0 if share else passed + 1
+            self._turns.popleft()
             if queue:
-                self._turns.rotate(-1)
+                self._turns.append(host)
             else:
-                self._turns.popleft()
                 del self._queues[host]
         return taken
 

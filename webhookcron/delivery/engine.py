@@ -58,7 +58,7 @@ class Engine:
         most_in_flight: int,
         most_per_host: int,
         stopping: threading.Event,
-        on_broken: Callable[[], object],
+        on_broken: Callable[[], None],
     ) -> None:
         """`on_broken` is called when the engine can deliver no more and the process has to be started anew."""
         self._on_broken = on_broken
@@ -166,6 +166,11 @@ class Engine:
 
     def _deliver(self, ids: Sequence[str]) -> None:
         claimed = self._claimer.claim(ids)
+        with self._changed:
+            # Their jobs are prepared now, so the hosts of others that wait are known too.
+            self._backlog.sort_out_unknown(self._host_of)
+        if claimed.left:
+            self.offer(claimed.left)
         failed: list[CallResult] = []
         calls: list[WebhookCall] = []
         started_at = self._now()

@@ -8,11 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from enum import Enum
 
+import structlog
+
+from webhookcron.core.errors import BrokerUnavailable
 from webhookcron.core.executions import WAITING_RECHECK, Execution, ExecutionStatus, Reason
 from webhookcron.core.jobs import OverlapPolicy
 from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
 from webhookcron.storage.jobs import ClaimState, JobStore
+
+log = structlog.get_logger(__name__)
+
+
+class Entry(Enum):
+    """What an execution finds at the slots of its job."""
+
+    RUN = "run"
+    """It is the one under way now."""
+    WAIT = "wait"
+    """Another one is under way, and this is the one that waits."""
+    SKIP = "skip"
+    """Another one is under way, and nothing may wait, or another one does."""
 
 
 class OverlapSlots:
@@ -31,19 +48,24 @@ class OverlapSlots:
         self._enqueue = enqueue
         self._now = now
 
-    def enter(self, execution: Execution, token: str, state: ClaimState) -> bool | None:
-        """Whether the claimed execution may run now; None when it was put back to wait, False = it is to be skipped."""
+    def enter(self, execution: Execution, state: ClaimState) -> Entry:
+        """Whether the claimed execution may run now, has to wait (then `put_to_wait` it), or is to be skipped."""
         if self._take(execution, state.active):
-            return True
-        if state.overlap_policy is OverlapPolicy.SKIP:
-            return False
-        if not self._wait(execution, state.waiting):
-            return False
-        # Queued first, looked at then: if the slot became free meanwhile, its release may have missed this one.
+            return Entry.RUN
+        if state.overlap_policy is OverlapPolicy.SKIP or not self._wait(execution, state.waiting):
+            return Entry.SKIP
+        return Entry.WAIT
+
+    def put_to_wait(self, execution: Execution, token: str) -> None:
+        """Put the execution, claimed under `token`, back to wait for the one under way."""
         self._executions.apply([_put_back(execution, token, self._now())])
+        # Queued first, looked at then: if the slot became free meanwhile, its release may have missed this one.
         if self._jobs.take_slot(execution.job_id, execution.id):
-            self._enqueue([execution.id])
-        return None
+            try:
+                self._enqueue([execution.id])
+            except BrokerUnavailable:
+                # It is queued in MongoDB; the sweep pushes it when its checkAt has passed.
+                log.warning("overlap.push_failed", execution_id=execution.id)
 
     def leave(self, execution_id: str, job_id: str) -> str | None:
         """The execution under way is final: the id of the one that waited, which the caller pushes, or None."""

@@ -109,18 +109,24 @@ class Recorder:
         """Write a group however long it takes, while the worker runs; False when it was given up."""
         # The token is the same in every try, so that a try whose reply was lost is not counted twice.
         token = secrets.token_hex(6)
-        records = self._records(group, token)
+        records: list[Record] | None = None
         backoff = SHORTEST_BACKOFF_SECONDS
         while True:
             try:
+                if records is None:
+                    records = self._records(group, token)
                 self.record(records, token)
                 return True
             except StoreUnavailable as error:
                 log.warning("record.unavailable", executions=len(group), reason=str(error), seconds=backoff)
             except Exception:
-                # One group must not end the recorder: the leases of its executions run out and they are made again.
+                # One result must not keep the others from being written, nor end the recorder. What was written
+                # already is left alone by its guard; the lease of what cannot be written runs out.
                 log.exception("record.failed", executions=len(group))
-                return True
+                if len(group) == 1:
+                    return True
+                written = [self._write([item]) for item in group]
+                return all(written)
             with self._changed:
                 self._changed.wait(backoff)
                 if self._give_up_at is not None and self._now() >= self._give_up_at:
@@ -145,26 +151,33 @@ class Recorder:
 
         An execution whose lease was taken over is left alone: its guard does not hold any more.
         """
-        matched = self._executions.apply([record.update for record in records])
+        all_ours = self._executions.apply([record.update for record in records]) == len(records)
         finals = [record.final for record in records if record.final is not None]
         counted = [execution for execution in finals if execution.status in COUNTED_STATUSES]
-        if matched < len(records) and counted:
+        if counted and not all_ours:
             counted = self._still_ours(counted, token)
         if counted:
             self._counter.count_group(counted, token)
-        self._after(records)
+        leaving = [record.final for record in records if record.holds_slot and record.final is not None]
+        if leaving and not all_ours:
+            leaving = self._ended(leaving)
+        self._after(records, leaving)
 
     def _still_ours(self, finals: Sequence[Execution], token: str) -> list[Execution]:
         ours = self._executions.with_outcome([execution.id for execution in finals], token)
         return [execution for execution in finals if execution.id in ours]
 
-    def _after(self, records: Sequence[Record]) -> None:
+    def _ended(self, finals: Sequence[Execution]) -> list[Execution]:
+        """Those that are final in MongoDB too: one that another worker took over keeps its slot."""
+        statuses = self._executions.statuses([execution.id for execution in finals])
+        return [e for e in finals if e.id not in statuses or statuses[e.id].final]
+
+    def _after(self, records: Sequence[Record], leaving: Sequence[Execution]) -> None:
         push = [record.update.execution_id for record in records if record.push]
-        for record in records:
-            if record.holds_slot and record.final is not None:
-                waiting = self._slots.leave(record.final.id, record.final.job_id)
-                if waiting is not None:
-                    push.append(waiting)
+        for execution in leaving:
+            waiting = self._slots.leave(execution.id, execution.job_id)
+            if waiting is not None:
+                push.append(waiting)
         if push:
             try:
                 self._enqueue(push)

@@ -122,7 +122,9 @@ def ended_record(ended: EndedClaim, *, now: datetime, count_token: str, retentio
         "$unset": {"claim": "", "checkAt": ""},
     }
     final = replace(ended.execution, status=status, completed_at=now)
-    return Record(GuardedUpdate(ended.execution.id, _guard(ended.token), change), final)
+    return Record(
+        GuardedUpdate(ended.execution.id, _guard(ended.token), change), final, holds_slot=ended.holds_slot
+    )
 
 
 def _guard(token: str) -> dict[str, str]:

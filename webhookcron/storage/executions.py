@@ -138,6 +138,14 @@ class ExecutionStore:
                 },
             )
 
+    def extend(self, ids: Sequence[str], token: str, lease_until: datetime) -> None:
+        """Hold those of `ids` that `token` holds until `lease_until`. Safe to repeat."""
+        with driver_errors_translated():
+            self._collection.update_many(
+                {"_id": {"$in": list(ids)}, "status": _RUNNING, "claim": token},
+                {"$set": {"checkAt": lease_until}},
+            )
+
     def claimed(self, ids: Sequence[str], token: str) -> list[Execution]:
         """Those of `ids` that `token` holds, without their attempts."""
         with driver_errors_translated():
