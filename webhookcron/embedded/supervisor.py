@@ -67,6 +67,8 @@ class ChildSpec:
     """Asked again and again until true; neither this nor `ready_line` given = ready at once."""
     start_seconds: float = 30.0
     """The longest time until it is ready."""
+    unready_hint: str = ""
+    """What to look at when it is not ready in time."""
     stop_seconds: float = 10.0
     """The longest time from SIGTERM to its end; then it is killed."""
     pass_fds: tuple[int, ...] = ()
@@ -141,7 +143,8 @@ class Supervisor:
             if self._failure.done():
                 raise self._failure.result()
             if self._clock() > until:
-                raise ChildFailed(spec.name, f"was not ready within {spec.start_seconds:g} s")
+                hint = f"; {spec.unready_hint}" if spec.unready_hint else ""
+                raise ChildFailed(spec.name, f"was not ready within {spec.start_seconds:g} s{hint}")
             await asyncio.sleep(POLL_SECONDS)
         if not child.ready.is_set():
             del self._children[spec.name]

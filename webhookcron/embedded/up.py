@@ -178,6 +178,7 @@ class Platform:
             command=_webhookcron("api", "--fd", str(fd), "--workers", "1"),
             environ=self._environ,
             ready_probe=api_answers,
+            unready_hint="are MONGODB_URI and REDIS_URL, where set, right, and the servers running?",
             stop_seconds=API_STOP_SECONDS,
             pass_fds=(lock, fd),
         )

@@ -102,11 +102,15 @@ def test_a_child_that_is_never_ready_fails_after_its_time(output: PrefixedOutput
     async def scenario() -> None:
         supervisor = Supervisor(output)
         try:
-            await supervisor.start(spec(SLEEPS, ready_line=lambda line: False, start_seconds=0.2))
+            await supervisor.start(
+                spec(
+                    SLEEPS, ready_line=lambda line: False, start_seconds=0.2, unready_hint="is it plugged in?"
+                )
+            )
         finally:
             await supervisor.stop([], hasten=asyncio.Event())
 
-    with pytest.raises(ChildFailed, match="not ready within"):
+    with pytest.raises(ChildFailed, match=r"child was not ready within 0\.2 s; is it plugged in\?"):
         asyncio.run(scenario())
 
 
