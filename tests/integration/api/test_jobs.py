@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from webhookcron.ticks.clock import PlatformClock
 
 WEEKLY = {
     "name": "Weekly report",
@@ -310,10 +312,14 @@ def test_an_invalid_request_may_be_mended_under_the_same_key(caller: Any) -> Non
     assert caller("POST", "/api/cron", WEEKLY, headers=headers).status_code == 201
 
 
-def test_a_request_is_known_again_when_its_moment_has_passed(caller: Any, platform: Any) -> None:
-    once = {"name": "once", "webhookUrl": "https://example.com", "runAt": "2099-01-01T00:00:00Z"}
+def test_a_request_is_known_again_when_its_moment_has_passed(
+    caller: Any, platform: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = platform.clock.now() + timedelta(hours=1)
+    once = {"name": "once", "webhookUrl": "https://example.com", "runAt": soon.isoformat()}
     headers = {"Idempotency-Key": "x"}
     job = caller("POST", "/api/cron", once, headers=headers).get_json()
-    platform.database["jobs"].update_one({}, {"$set": {"runAt": datetime(2020, 1, 1, tzinfo=UTC)}})
+    monkeypatch.setattr(PlatformClock, "now", lambda _: soon + timedelta(hours=1))
+    assert caller("POST", "/api/cron", once).status_code == 422
     again = caller("POST", "/api/cron", once, headers=headers)
     assert (again.status_code, again.get_json()["id"]) == (201, job["id"])
