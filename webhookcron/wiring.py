@@ -30,7 +30,7 @@ from webhookcron.delivery.caller import WebhookCaller
 from webhookcron.delivery.claimer import Claimer
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.engine import Engine
-from webhookcron.delivery.in_flight import SLOW_FACTOR
+from webhookcron.delivery.intake import HostsOfJobs
 from webhookcron.delivery.oauth import OAuthTokens
 from webhookcron.delivery.overlap import OverlapSlots
 from webhookcron.delivery.recorder import Recorder
@@ -57,6 +57,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 USER_AGENT = f"webhookcron/{__version__}"
+
+TRANSPORT_MARGIN = 2
+"""How much wider the transport's caps are than the engine's, which decides: OAuth tokens are fetched on top of calls."""
 
 MOST_OPEN_FILES = 65_536
 
@@ -190,7 +193,12 @@ def run_worker(settings: Settings) -> None:
             return
         _raise_open_files_limit()
         broken = threading.Event()
-        engine = _engine(platform, on_broken=lambda: (broken.set(), stop.set()))
+
+        def give_up() -> None:
+            broken.set()
+            stop.set()
+
+        engine = _engine(platform, on_broken=give_up)
         register(platform.celery, engine)
         serve(platform.celery, engine, drain=timedelta(seconds=settings.drain_seconds), stop=stop)
         if broken.is_set():
@@ -205,7 +213,7 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _engine(platform: Platform, *, on_broken: Callable[[], object]) -> Engine:
+def _engine(platform: Platform, *, on_broken: Callable[[], None]) -> Engine:
     settings, now = platform.settings, platform.clock.now
     retention = timedelta(days=settings.retention_days)
     slots = OverlapSlots(
@@ -214,8 +222,8 @@ def _engine(platform: Platform, *, on_broken: Callable[[], object]) -> Engine:
     # The engine keeps to its own caps; the transport's are wider, so that no claimed call waits inside it.
     transport = Transport(
         policy=platform.target_policy,
-        max_connections=settings.worker_concurrency * SLOW_FACTOR,
-        max_per_host=settings.worker_concurrency * SLOW_FACTOR,
+        max_connections=settings.worker_concurrency * TRANSPORT_MARGIN,
+        max_per_host=settings.worker_concurrency * TRANSPORT_MARGIN,
         user_agent=USER_AGENT,
     )
     stopping = threading.Event()
@@ -236,6 +244,7 @@ def _engine(platform: Platform, *, on_broken: Callable[[], object]) -> Engine:
         claimer=Claimer(
             jobs=platform.jobs, executions=platform.executions, slots=slots, now=now, pause=stopping.wait
         ),
+        hosts=HostsOfJobs(platform.jobs),
         caller=WebhookCaller(transport, OAuthTokens(transport), now=now),
         transport=transport,
         recorder=recorder,

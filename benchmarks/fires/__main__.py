@@ -1,8 +1,8 @@
 """`python -m benchmarks.fires WORKLOAD…`: figures of the whole platform on this machine.
 
-Workloads: steady, herd, slow, idle; all by default. Runs on embedded stores, or on real ones by --mongodb-uri and
---redis-url (a database and a Redis of their own: both are emptied). Progress goes to standard error, a table to
-standard output, and everything to --json FILE.
+Workloads: steady, herd, slow, fairness, idle; all by default. Runs on embedded stores, or on real ones by
+--mongodb-uri and --redis-url (a database and a Redis of their own: both are emptied). Progress goes to standard error, a
+table to standard output, and everything to --json FILE.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import json
 import statistics
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.fires import workloads
 from benchmarks.fires.stack import Receiver, StackOptions, running
 
-WORKLOADS = ("steady", "herd", "slow", "idle")
+WORKLOADS = ("steady", "herd", "slow", "fairness", "idle")
 
 
 def main() -> None:
@@ -45,7 +46,12 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         kept_executions=options.kept_executions,
     )
     delay = 0.1 if name == "slow" else 0.0
-    with running(stack_options) as stack, closing(Receiver(delay)) as receiver:
+    hanging_hosts = 0
+    if name == "fairness":
+        # As an operator runs it: with the caps that are the default.
+        stack_options = replace(stack_options, worker_concurrency=500, max_per_host=50)
+        hanging_hosts = stack_options.worker_concurrency + 1
+    with running(stack_options) as stack, closing(Receiver(delay, hanging_hosts)) as receiver:
         rows = []
         if name == "steady":
             for jobs in options.rates:
@@ -60,6 +66,9 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
                 say(f"{name}: {jobs} jobs at one instant …")
                 rows.append(workloads.herd(stack, receiver, jobs))
                 stack.forget_jobs()
+        elif name == "fairness":
+            say("fairness: 200 jobs a second, alone and beside hanging hosts …")
+            rows += workloads.fairness(stack, receiver, 200, options.seconds, hanging_hosts - 1)
         else:
             say(f"idle: {options.idle_jobs} jobs …")
             rows.append(workloads.idle(stack, options.idle_jobs, options.seconds))
@@ -82,10 +91,10 @@ def _line(row: dict[str, Any]) -> str:
 def _medians(results: list[dict[str, Any]]) -> None:
     groups: dict[tuple[str, Any], list[dict[str, Any]]] = {}
     for row in results:
-        groups.setdefault((row["workload"], row["jobs"]), []).append(row)
+        groups.setdefault((row["workload"], (row["jobs"], row.get("hanging", 0))), []).append(row)
     print(f"\n{'workload':>8} {'jobs':>8} {'runs':>4} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}"
           f" {'CPU ms/fire':>12} {'of the store':>12} {'missing':>8} {'double':>7}")  # fmt: skip
-    for (workload, jobs), rows in groups.items():
+    for (workload, (jobs, hanging)), rows in groups.items():
         if "cpu_ms_per_fire" not in rows[0]:
             continue
         own = [sum(v for role, v in row["cpu_ms_per_fire"].items() if role != "store") for row in rows]
@@ -97,6 +106,7 @@ def _medians(results: list[dict[str, Any]]) -> None:
             f" {statistics.median(row['lag_max_ms'] or 0 for row in rows):>8.1f}"
             f" {statistics.median(own):>12.3f} {statistics.median(store):>12.3f}"
             f" {sum(row['missing'] for row in rows):>8} {sum(row['duplicates'] for row in rows):>7}"
+            + (f"  beside {hanging} hanging calls" if hanging else "")
         )
 
 
@@ -112,7 +122,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rates", type=lambda text: [int(part) for part in text.split(",")], default=[200, 1000, 1500],
                         help="jobs a second for steady, one after the other until one is not kept up")  # fmt: skip
     parser.add_argument("--seconds", type=int, default=10, help="length of steady and idle")
-    parser.add_argument("--aligned", action="store_true", help="steady: all jobs due at the same instant of a second")
+    parser.add_argument(
+        "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
+    )
     parser.add_argument("--idle-jobs", type=int, default=100_000)
     parser.add_argument("--tickers", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)

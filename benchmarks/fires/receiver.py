@@ -88,12 +88,29 @@ class Connection(asyncio.Protocol):
             self._transport.write(_ANSWER)
 
 
-async def serve(delay_seconds: float) -> None:
-    """Serve on a free loopback port, told on standard output, until standard input ends."""
+def hanging_host(number: int) -> str:
+    """The address of hanging host `number`, from 1."""
+    return f"127.1.{number // 250}.{number % 250 + 1}"
+
+
+class Silence(asyncio.Protocol):
+    """A target that takes the connection and never answers."""
+
+
+async def serve(delay_seconds: float, hanging_hosts: int) -> None:
+    """Serve on a free loopback port, told on standard output, until standard input ends.
+
+    The same port of 127.1.0.1, 127.1.0.2 … (`hanging_hosts` of them, at most 60,000) takes calls and never answers.
+    """
     arrivals = Arrivals()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(arrivals, delay_seconds), "127.0.0.1", 0, backlog=4096)
-    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    server = await loop.create_server(
+        lambda: Connection(arrivals, delay_seconds), "127.0.0.1", 0, backlog=4096
+    )
+    port = server.sockets[0].getsockname()[1]
+    for number in range(1, hanging_hosts + 1):
+        await loop.create_server(Silence, hanging_host(number), port, backlog=1024)
+    print(json.dumps({"port": port}), flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         command = json.loads(line)
         if command["do"] == "reset":
@@ -106,4 +123,4 @@ async def serve(delay_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))
+    asyncio.run(serve(float(sys.argv[1]), int(sys.argv[2])))

@@ -41,6 +41,7 @@ class StackOptions:
     redis_url: str | None = None
     kept_executions: int = 50_000
     worker_concurrency: int = 1000
+    max_per_host: int = 1000
 
 
 @dataclass
@@ -70,9 +71,12 @@ class Stack:
         """Platform time, cut to milliseconds."""
         return from_ms(to_ms(self.platform.clock.read()))
 
-    def register(self, schedules: Sequence[Schedule], url: str, *, handled_through: datetime) -> list[Job]:
+    def register(
+        self, schedules: Sequence[Schedule], url: str | Sequence[str], *, handled_through: datetime
+    ) -> list[Job]:
         """Store and mirror a job for each schedule; none of its fire times up to `handled_through` fires."""
-        request = RequestSpec(url=url, signing_secrets=(SigningSecret(SIGNING_SECRET),))
+        urls = [url] * len(schedules) if isinstance(url, str) else url
+        secrets = (SigningSecret(SIGNING_SECRET),)
         now = self.now()
         jobs = [
             Job(
@@ -80,13 +84,13 @@ class Stack:
                 owner_id="benchmark",
                 name=f"benchmark job {number}",
                 schedule=schedule,
-                request=request,
+                request=RequestSpec(url=target, signing_secrets=secrets),
                 created_at=now,
                 updated_at=now,
                 handled_through=handled_through,
                 schedule_since=handled_through,
             )
-            for number, schedule in enumerate(schedules)
+            for number, (schedule, target) in enumerate(zip(schedules, urls, strict=True))
         ]
         for start in range(0, len(jobs), 1000):
             part = jobs[start : start + 1000]
@@ -126,8 +130,9 @@ def running(options: StackOptions) -> Iterator[Stack]:
             environment["WEBHOOKCRON_SECRET_KEY"] = "benchmark benchmark"
             environment["WEBHOOKCRON_ALLOWED_TARGET_NETWORKS"] = "127.0.0.0/8"
             environment["WEBHOOKCRON_WORKER_CONCURRENCY"] = str(options.worker_concurrency)
-            environment["WEBHOOKCRON_MAX_PER_HOST"] = str(options.worker_concurrency)
+            environment["WEBHOOKCRON_MAX_PER_HOST"] = str(options.max_per_host)
             environment["WEBHOOKCRON_LOG_LEVEL"] = "warning"
+            environment["WEBHOOKCRON_DRAIN_SECONDS"] = "1"
             platform = wiring.connect(load_settings(environment, role="api"))
             _await(platform)
             wiring.ensure_indexes(platform.settings)
@@ -138,11 +143,11 @@ def running(options: StackOptions) -> Iterator[Stack]:
             yield Stack(platform, processes, environment)
             platform.close()
         finally:
+            # Workers write what they have before the stores go.
             for child in reversed(children):
                 child.terminate()
-            for child in reversed(children):
                 try:
-                    child.wait(15)
+                    child.wait(40)
                 except subprocess.TimeoutExpired:
                     child.kill()
                     child.wait()
@@ -151,7 +156,13 @@ def running(options: StackOptions) -> Iterator[Stack]:
 
 
 def _start_store(start: Any, directory: Path, options: StackOptions) -> str:
-    command = [sys.executable, "-m", "webhookcron.embedded.mongo_server", "--data-file", str(directory / "store")]
+    command = [
+        sys.executable,
+        "-m",
+        "webhookcron.embedded.mongo_server",
+        "--data-file",
+        str(directory / "store"),
+    ]
     command += ["--socket", str(directory / "m.sock")]
     command += ["--max-finished-executions", str(options.kept_executions)]
     child = start("store", command, stdout=subprocess.PIPE, text=True)
@@ -184,16 +195,17 @@ def _await(platform: wiring.Platform) -> None:
 class Receiver:
     """The receiver process, and its CPU time."""
 
-    def __init__(self, delay_seconds: float = 0.0) -> None:
+    def __init__(self, delay_seconds: float = 0.0, hanging_hosts: int = 0) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("receiver.py")), str(delay_seconds)],
+            [sys.executable, "-m", "benchmarks.fires.receiver", str(delay_seconds), str(hanging_hosts)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.process = psutil.Process(self._child.pid)
         assert self._child.stdout is not None
-        self.url = f"http://127.0.0.1:{json.loads(self._child.stdout.readline())['port']}/hook"
+        self.port = json.loads(self._child.stdout.readline())["port"]
+        self.url = f"http://127.0.0.1:{self.port}/hook"
 
     def cpu_seconds(self) -> float:
         """CPU seconds used so far."""
@@ -218,7 +230,9 @@ class Receiver:
             self._child.stdout.close()
 
 
-def await_received(receiver: Receiver, window: tuple[datetime, datetime], expected: int, patience: timedelta) -> dict[str, Any]:
+def await_received(
+    receiver: Receiver, window: tuple[datetime, datetime], expected: int, patience: timedelta
+) -> dict[str, Any]:
     """The report of a window once all of it has arrived, or when nothing more came for `patience`."""
     last, since = -1, time.monotonic()
     while True:

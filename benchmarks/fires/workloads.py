@@ -6,6 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
+from benchmarks.fires.receiver import hanging_host
 from benchmarks.fires.stack import Receiver, Stack, await_received
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 
@@ -20,7 +21,8 @@ def steady(stack: Stack, receiver: Receiver, jobs: int, seconds: int, *, aligned
     receiver.ask(do="reset")
     start = _whole_second(stack.now() + LEAD + timedelta(seconds=jobs / 2000))
     schedules = [
-        _every_second(start + timedelta(milliseconds=0 if aligned else number * 1000 // jobs)) for number in range(jobs)
+        _every_second(start + timedelta(milliseconds=0 if aligned else number * 1000 // jobs))
+        for number in range(jobs)
     ]
     stack.register(schedules, receiver.url, handled_through=start - timedelta(milliseconds=1))
     _wait_until(stack, start)
@@ -38,6 +40,20 @@ def herd(stack: Stack, receiver: Receiver, jobs: int) -> dict[str, Any]:
     _wait_until(stack, start)
     row = _measure(stack, receiver, (start, start + timedelta(seconds=1)), jobs)
     return row | {"jobs": jobs, "drained_seconds": round((row["lag_max_ms"] or 0) / 1000, 3)}
+
+
+def fairness(stack: Stack, receiver: Receiver, jobs: int, seconds: int, hosts: int) -> list[dict[str, Any]]:
+    """Steady jobs alone, and beside 1,000 fires for one hanging host and one for each of `hosts` others."""
+    alone = steady(stack, receiver, jobs, seconds, aligned=False)
+    stack.forget_jobs()
+    start = _whole_second(stack.now() + LEAD)
+    once = Schedule(type=ScheduleType.ONCE, run_at=start)
+    targets = [1] * 1000 + [number + 2 for number in range(hosts)]
+    urls = [f"http://{hanging_host(number)}:{receiver.port}/hook" for number in targets]
+    stack.register([once] * len(urls), urls, handled_through=start - timedelta(milliseconds=1))
+    # The steady jobs begin two seconds later, when the hanging calls fill whatever they can fill.
+    beside = steady(stack, receiver, jobs, seconds, aligned=False)
+    return [alone | {"hanging": 0}, beside | {"hanging": len(urls)}]
 
 
 def idle(stack: Stack, jobs: int, seconds: int) -> dict[str, Any]:
@@ -62,7 +78,9 @@ def idle(stack: Stack, jobs: int, seconds: int) -> dict[str, Any]:
     }
 
 
-def _measure(stack: Stack, receiver: Receiver, window: tuple[datetime, datetime], expected: int) -> dict[str, Any]:
+def _measure(
+    stack: Stack, receiver: Receiver, window: tuple[datetime, datetime], expected: int
+) -> dict[str, Any]:
     before, receiver_before = stack.cpu_seconds(), receiver.cpu_seconds()
     _wait_until(stack, window[1])
     report = await_received(receiver, window, expected, PATIENCE)
@@ -76,9 +94,12 @@ def _measure(stack: Stack, receiver: Receiver, window: tuple[datetime, datetime]
         "missing": expected - report["received"],
         "fires_per_second": round(fires / max((window[1] - window[0]).total_seconds(), 1), 1),
         "cpu_ms_per_fire": {
-            role: round((after[role] - before[role]) / max(everything["received"], 1) * 1000, 4) for role in after
+            role: round((after[role] - before[role]) / max(everything["received"], 1) * 1000, 4)
+            for role in after
         },
-        "receiver_cpu_ms_per_fire": round((receiver_after - receiver_before) / max(everything["received"], 1) * 1000, 4),
+        "receiver_cpu_ms_per_fire": round(
+            (receiver_after - receiver_before) / max(everything["received"], 1) * 1000, 4
+        ),
         "rss_mb": stack.rss_mb(),
     }
 

@@ -10,6 +10,9 @@ MOST_PER_HOST = 10_000
 
 MOST_IN_ALL = 50_000
 
+SHARE = 16
+"""Ids taken of one host before the next one has its turn."""
+
 
 class Backlog:
     """Not thread-safe: its owner locks. An id that waits already is not taken twice."""
@@ -24,66 +27,45 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, ids: Iterable[str], host_of: Callable[[str], str]) -> int:
-        """Line ids up by their hosts; how many were dropped because there was no room."""
+    def add(self, ids: Iterable[tuple[str, str]]) -> int:
+        """Line up (id, host); how many were dropped because there was no room."""
         dropped = 0
-        for execution_id in ids:
+        for execution_id, host in ids:
             if execution_id in self._known:
                 continue
-            host = host_of(execution_id)
-            waiting = len(self._queues.get(host, ()))
-            if waiting >= self._most_per_host or len(self._known) >= self._most_in_all:
+            queue = self._queues.get(host)
+            if len(self._known) >= self._most_in_all or (
+                queue is not None and len(queue) >= self._most_per_host
+            ):
                 dropped += 1
                 continue
-            self._append(execution_id, host)
+            if queue is None:
+                queue = self._queues[host] = deque()
+                self._turns.append(host)
+            queue.append(execution_id)
             self._known.add(execution_id)
         return dropped
 
-    def _append(self, execution_id: str, host: str) -> None:
-        queue = self._queues.get(host)
-        if queue is None:
-            queue = self._queues[host] = deque()
-            self._turns.append(host)
-        queue.append(execution_id)
-
-    def sort_out_unknown(self, host_of: Callable[[str], str]) -> None:
-        """Line the ids of unknown host (empty) up again, by the hosts that are known by now."""
-        unknown = self._queues.pop("", None)
-        if unknown is None:
-            return
-        self._turns.remove("")
-        for execution_id in unknown:
-            self._append(execution_id, host_of(execution_id))
-
-    def take(self, limit: int, room_of: Callable[[str], int]) -> list[str]:
-        """Up to `limit` ids, from each host in turn, no more of a host than `room_of` it says."""
-        taken: list[str] = []
-        rooms: dict[str, int] = {}
+    def take(self, limit: int, reserve: Callable[[str, int], int]) -> list[tuple[str, str]]:
+        """Up to `limit` (id, host), from each host in turn; `reserve(host, wanted)` says how many of it may go."""
+        taken: list[tuple[str, str]] = []
         passed = 0
         while self._turns and passed < len(self._turns) and len(taken) < limit:
             host = self._turns[0]
             queue = self._queues[host]
-            room = rooms.get(host)
-            if room is None:
-                room = rooms[host] = room_of(host)
-            share = min(room, limit - len(taken), len(queue), _SHARE)
+            share = reserve(host, min(limit - len(taken), len(queue), SHARE))
             for _ in range(share):
                 execution_id = queue.popleft()
                 self._known.discard(execution_id)
-                taken.append(execution_id)
-            rooms[host] = room - share
+                taken.append((execution_id, host))
             passed = 0 if share else passed + 1
-            self._turns.popleft()
             if queue:
-                self._turns.append(host)
+                self._turns.rotate(-1)
             else:
+                self._turns.popleft()
                 del self._queues[host]
         return taken
 
     def take_all(self) -> list[str]:
         """Everything that waits."""
-        return self.take(len(self._known), lambda _host: len(self._known) + 1)
-
-
-_SHARE = 16
-"""Ids taken of one host before the next one has its turn."""
+        return [execution_id for execution_id, _ in self.take(len(self._known), lambda _host, wanted: wanted)]

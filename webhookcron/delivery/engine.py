@@ -5,7 +5,6 @@ One thread claims, one (the transport's) talks to the targets, one records. A ta
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +13,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
-from webhookcron.core.executions import job_id_of
 from webhookcron.core.request_spec import FireContext
 from webhookcron.delivery.backlog import Backlog
 from webhookcron.delivery.caller import WebhookCall, WebhookCaller
 from webhookcron.delivery.claimer import Claim, Claimer
 from webhookcron.delivery.in_flight import InFlight
+from webhookcron.delivery.intake import HostsOfJobs
 from webhookcron.delivery.recorder import Recorder
 from webhookcron.delivery.results import CallResult
 from webhookcron.delivery.transport import Transport
@@ -29,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 LARGEST_CLAIM = 100
 """Executions claimed at once: the first are on their way before the next are looked at."""
+
+MOST_OFFERED = 50_000
+"""Ids whose hosts are not looked up yet; more are left to the sweep."""
 
 LOOK_AGAIN_SECONDS = 0.25
 """How often a full worker looks whether calls have become slow and made room."""
@@ -50,6 +52,7 @@ class Engine:
         self,
         *,
         claimer: Claimer,
+        hosts: HostsOfJobs,
         caller: WebhookCaller,
         transport: Transport,
         recorder: Recorder,
@@ -70,6 +73,8 @@ class Engine:
         self._now = now
         self._stopping = stopping
         self._changed = threading.Condition()
+        self._hosts = hosts
+        self._offered: list[str] = []
         self._backlog = Backlog()
         self._in_flight = InFlight(most_in_flight, most_per_host)
         self._unrecorded = 0
@@ -83,10 +88,11 @@ class Engine:
     def offer(self, ids: Sequence[str]) -> None:
         """Take execution ids. Those there is no room to remember stay queued in MongoDB and come again."""
         with self._changed:
-            dropped = self._backlog.add(ids, self._host_of)
+            room = MOST_OFFERED - len(self._offered)
+            self._offered += ids[:room]
             self._changed.notify()
-        if dropped:
-            log.warning("engine.backlog_full", executions=dropped)
+        if len(ids) > room:
+            log.warning("engine.intake_full", executions=len(ids) - room)
 
     def recorded(self, count: int) -> None:
         """So many results are written."""
@@ -103,7 +109,7 @@ class Engine:
     def load(self) -> tuple[int, int, int]:
         """(calls under way, ids that wait for room, results that wait to be written)."""
         with self._changed:
-            return len(self._in_flight), len(self._backlog), self._unrecorded
+            return len(self._in_flight), len(self._backlog) + len(self._offered), self._unrecorded
 
     def stop(self, drain: timedelta) -> None:
         """Take nothing more, let calls under way end for up to `drain`, put the rest back to queued."""
@@ -112,7 +118,7 @@ class Engine:
             self._changed.notify()
         self._thread.join(LONGEST_BACKOFF_SECONDS + 3)
         with self._changed:
-            left = self._backlog.take_all()
+            left = [*self._backlog.take_all(), *self._offered]
         if left:
             # They are queued in MongoDB anyway; pushed, they need not wait for the sweep.
             try:
@@ -123,81 +129,102 @@ class Engine:
         if not self._recorder.close(timedelta(seconds=5)):
             log.error("engine.results_not_written", executions=self.load[2])
 
-    def _host_of(self, execution_id: str) -> str:
-        return self._claimer.prepared.host_of(job_id_of(execution_id))
-
     def _run(self) -> None:
         backoff = SHORTEST_BACKOFF_SECONDS
         while True:
-            ids = self._next_ids()
-            if ids is None:
-                return
-            if self._transport.closed and not self._stopping.is_set():
-                # Nothing is claimed yet: the ids stay queued for other workers.
-                log.critical(
-                    "engine.transport_ended", reason="its thread ended; the worker stops to be started anew"
-                )
-                self._on_broken()
-                return
             try:
-                self._deliver(ids)
+                batch = self._next_batch()
+                if batch is None:
+                    return
+                self._deliver(batch)
             except StoreUnavailable as error:
                 log.warning("engine.unavailable", reason=str(error), seconds=backoff)
-                self.offer(ids)
                 self._stopping.wait(backoff)
                 backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
                 continue
             except Exception:
                 # A batch that cannot be handled must not end the worker; its executions come again by the sweep.
-                log.exception("engine.batch_failed", executions=len(ids))
+                log.exception("engine.batch_failed")
             backoff = SHORTEST_BACKOFF_SECONDS
 
-    def _next_ids(self) -> list[str] | None:
-        """The ids to claim next, as soon as there are some and there is room; None to stop."""
-        with self._changed:
-            while not self._stopping.is_set():
-                room = self._in_flight.room(time.monotonic()) if self._unrecorded < MOST_UNRECORDED else 0
-                if room and len(self._backlog):
-                    ids = self._backlog.take(min(room, LARGEST_CLAIM), self._in_flight.room_of)
-                    if ids:
-                        return ids
-                self._changed.wait(LOOK_AGAIN_SECONDS if len(self._backlog) else None)
-        return None
+    def _next_batch(self) -> list[tuple[str, str]] | None:
+        """(id, host) of what to claim next, places reserved, as soon as there is room; None to stop."""
+        while True:
+            with self._changed:
+                while not self._stopping.is_set() and not self._offered:
+                    batch = self._reserved()
+                    if batch:
+                        if not self._transport.closed:
+                            return batch
+                        break
+                    self._changed.wait(LOOK_AGAIN_SECONDS if len(self._backlog) else None)
+                offered, self._offered = self._offered, []
+            if self._stopping.is_set():
+                with self._changed:
+                    self._offered += offered
+                return None
+            if self._transport.closed:
+                # Nothing is claimed yet: the ids stay queued for other workers.
+                log.critical("engine.transport_ended", reason="the worker stops, to be started anew")
+                self._on_broken()
+                return None
+            self._line_up(offered)
 
-    def _deliver(self, ids: Sequence[str]) -> None:
-        claimed = self._claimer.claim(ids)
+    def _line_up(self, offered: list[str]) -> None:
+        try:
+            lined_up = self._hosts.of(offered)
+        except StoreUnavailable:
+            self.offer(offered)
+            raise
         with self._changed:
-            # Their jobs are prepared now, so the hosts of others that wait are known too.
-            self._backlog.sort_out_unknown(self._host_of)
-        if claimed.left:
-            self.offer(claimed.left)
+            dropped = self._backlog.add(lined_up)
+        if dropped:
+            log.warning("engine.backlog_full", executions=dropped)
+
+    def _reserved(self) -> list[tuple[str, str]]:
+        self._in_flight.look_at_slow_ones(time.monotonic())
+        if not len(self._backlog) or self._unrecorded >= MOST_UNRECORDED:
+            return []
+        return self._backlog.take(min(self._in_flight.room(), LARGEST_CLAIM), self._in_flight.reserve)
+
+    def _deliver(self, batch: Sequence[tuple[str, str]]) -> None:
+        try:
+            claimed = self._claimer.claim([execution_id for execution_id, _ in batch])
+        except BaseException:
+            with self._changed:
+                self._release(batch)
+                self._backlog.add(batch)
+            raise
         failed: list[CallResult] = []
         calls: list[WebhookCall] = []
         started_at = self._now()
         with self._changed:
+            self._release(batch)
             self._unrecorded += len(claimed.calls) + len(claimed.ended)
             clock = time.monotonic()
             for claim in claimed.calls:
-                template = claim.prepared.template
-                if template is None:
+                host = claim.execution.host if claim.prepared.job is None else claim.prepared.job.host
+                self._hosts.learn(claim.execution.job_id, host)
+                if claim.prepared.template is None:
                     result = HttpResult(failure=claim.prepared.failure)
                     failed.append(CallResult(claim, None, result, started_at, started_at))
                     continue
-                call_id = secrets.token_hex(8)
-                self._in_flight.start(call_id, claim.execution.host, clock)
-                calls.append(
-                    WebhookCall(template, _context(claim), self._on_done(claim, call_id, started_at))
-                )
+                on_done = self._on_done(claim, self._in_flight.start(host, clock), started_at)
+                calls.append(WebhookCall(claim.prepared.template, _context(claim), on_done))
         self._caller.call_many(calls)
         if claimed.ended or failed:
             self._recorder.put([*claimed.ended, *failed])
 
+    def _release(self, batch: Sequence[tuple[str, str]]) -> None:
+        for _, host in batch:
+            self._in_flight.release(host)
+
     def _on_done(
-        self, claim: Claim, call_id: str, started_at: datetime
+        self, claim: Claim, call: int, started_at: datetime
     ) -> Callable[[HttpRequest | None, HttpResult], None]:
         def on_done(request: HttpRequest | None, result: HttpResult) -> None:
             with self._changed:
-                self._in_flight.end(call_id)
+                self._in_flight.end(call, time.monotonic(), answered=result.status is not None)
                 if len(self._backlog):
                     self._changed.notify()
             self._recorder.put([CallResult(claim, request, result, started_at, self._now())])

@@ -69,11 +69,6 @@ class PreparedJobs:
                 self._kept.popitem(last=False)
         return found
 
-    def host_of(self, job_id: str) -> str:
-        """The host that the job calls, as far as it is known; else an empty string."""
-        kept = self._kept.get(job_id)
-        return kept.job.host if kept is not None and kept.job is not None else ""
-
 
 def _prepare(job: Job | CorruptDocument | SecretUnreadable, version: int) -> PreparedJob:
     if isinstance(job, Job):

@@ -430,6 +430,12 @@ class JobStore:
             documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, _CLAIM_PROJECTION))
         return {document["_id"]: _claim_state(document) for document in documents}
 
+    def hosts(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """The host that each of `job_ids` calls; missing ids are gone."""
+        with driver_errors_translated():
+            documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, {"host": 1}))
+        return {document["_id"]: str(document.get("host", "")) for document in documents}
+
     def count_outcomes(self, counts: Sequence[OutcomeCount], token: str) -> None:
         """Add a group of outcomes to the counters, each job's once however often this is called with `token`."""
         if not counts:
