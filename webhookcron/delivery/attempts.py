@@ -6,7 +6,7 @@ import base64
 from datetime import datetime
 
 from webhookcron.core.executions import Attempt, AttemptError
-from webhookcron.core.headers import redacted
+from webhookcron.core.headers import ALWAYS_SECRET, redacted
 from webhookcron.core.outcomes import Outcome
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
 
@@ -24,7 +24,9 @@ def attempt_of(
         phases=_phases(result.phases),
         request_method=None if request is None else request.method,
         request_url=None if request is None else request.url,
-        request_headers=() if request is None else redacted(request.headers, request.confidential),
+        request_headers=()
+        if request is None
+        else redacted(request.headers, ALWAYS_SECRET | request.confidential),
         response_status=result.status,
         response_headers=result.headers,
         response_body=body if result.status is not None else None,

@@ -1,0 +1,62 @@
+"""What is kept of one HTTP call."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+from webhookcron.core.executions import Attempt, AttemptError
+from webhookcron.core.outcomes import SUCCESS, Failure, FailureKind, Outcome
+from webhookcron.delivery.attempts import attempt_of
+from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
+
+NOW = datetime(2030, 1, 15, tzinfo=UTC)
+REQUEST = HttpRequest(
+    method="POST",
+    url="https://example.com/hook",
+    headers=(("Authorization", "Bearer hush"), ("X-Key", "hush"), ("X-Open", "1")),
+    timeout_ms=1000,
+    confidential=frozenset({"x-key"}),
+)
+
+
+def kept(request: HttpRequest | None = REQUEST, outcome: Outcome = SUCCESS, **result: Any) -> Attempt:
+    return attempt_of(
+        number=2,
+        started_at=NOW,
+        request=request,
+        result=HttpResult(**{"status": 200, **result}),
+        outcome=outcome,
+    )
+
+
+def test_secrets_are_redacted() -> None:
+    assert "hush" not in repr(kept())
+    assert ("X-Open", "1") in kept().request_headers
+
+
+def test_text_is_kept_as_text_and_other_bytes_in_base64() -> None:
+    assert kept(body="grüße".encode()).response_body == "grüße"
+    binary = kept(body=b"\xff\x00\xff\x00")
+    assert (binary.response_body, binary.response_body_base64) == (
+        base64.b64encode(b"\xff\x00\xff\x00").decode(),
+        True,
+    )
+
+
+def test_a_character_cut_in_two_is_dropped() -> None:
+    cut = kept(body="grüße €".encode()[:-1], truncated=True)
+    assert (cut.response_body, cut.response_body_base64, cut.truncated) == ("grüße ", False, True)
+
+
+def test_phases_that_did_not_take_place_are_left_out() -> None:
+    attempt = kept(phases=Phases(connect=1.26, total=12.6))
+    assert (attempt.phases, attempt.duration_ms) == ({"connectMs": 1.3, "totalMs": 12.6}, 13)
+
+
+def test_a_call_that_never_left_has_an_error_and_no_request() -> None:
+    failure = Failure(FailureKind.BLOCKED, "no")
+    attempt = kept(request=None, outcome=Outcome.of_failure(failure), status=None, failure=failure)
+    assert (attempt.request_url, attempt.response_status, attempt.response_body) == (None, None, None)
+    assert attempt.error == AttemptError(kind="blocked", message="no")

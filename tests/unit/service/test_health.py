@@ -1,0 +1,100 @@
+"""Looking at the stores."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
+from webhookcron.service.health import KEPT_FOR_SECONDS, HealthService
+from webhookcron.service.platform import Platform
+
+NOW = datetime(2030, 1, 15, tzinfo=UTC)
+
+
+class Stores:
+    """All parts of a platform that health looks at, in one."""
+
+    def __init__(self) -> None:
+        self.jobs = self.source = self.clock = self
+        self.mongodb_away = self.redis_away = False
+        self.oldest: datetime | None = None
+        self.looks = 0
+        self.info: dict[str, Any] = {"version": "7.0.0"}
+
+    def server_info(self) -> dict[str, Any]:
+        self.looks += 1
+        if self.mongodb_away:
+            raise StoreUnavailable("MongoDB did not answer in time")
+        return self.info
+
+    def count(self, filter_: Any) -> int:
+        return 7
+
+    def read(self) -> datetime:
+        if self.redis_away:
+            raise TickSourceUnavailable("Redis did not answer")
+        return NOW
+
+    def size(self) -> int:
+        return 6
+
+    def oldest_act_at(self) -> datetime | None:
+        return self.oldest
+
+
+@pytest.fixture
+def stores() -> Stores:
+    return Stores()
+
+
+def check(stores: Stores) -> Any:
+    return HealthService(cast(Platform, stores)).check()
+
+
+def test_both_stores_make_it_fit(stores: Stores) -> None:
+    health = check(stores)
+    assert (health.fit, health.active_jobs, health.mirrored_jobs, health.now) == (True, 7, 6, NOW)
+    assert (health.oldest_due_at, health.finished_executions_kept) == (None, None)
+
+
+def test_without_mongodb_the_rest_is_still_told(stores: Stores) -> None:
+    stores.mongodb_away = True
+    health = check(stores)
+    assert (health.fit, health.mongodb.up, health.redis.up) == (False, False, True)
+    assert (health.mongodb.error, health.active_jobs, health.mirrored_jobs) == (
+        "MongoDB did not answer in time",
+        None,
+        6,
+    )
+
+
+def test_without_redis_the_rest_is_still_told(stores: Stores) -> None:
+    stores.redis_away = True
+    health = check(stores)
+    assert (health.fit, health.active_jobs, health.mirrored_jobs, health.now) == (False, 7, None, None)
+
+
+def test_only_what_is_due_is_due(stores: Stores) -> None:
+    stores.oldest = NOW + timedelta(seconds=1)
+    assert check(stores).oldest_due_at is None
+    stores.oldest = NOW - timedelta(seconds=1)
+    assert check(stores).oldest_due_at == stores.oldest
+
+
+def test_the_embedded_store_is_known_by_its_word(stores: Stores) -> None:
+    stores.info = {"version": "7.0.0", "webhookcronEmbedded": True, "maxFinishedExecutions": 50_000}
+    assert check(stores).finished_executions_kept == 50_000
+
+
+def test_many_questions_in_a_moment_are_one_look(stores: Stores) -> None:
+    seconds = 0.0
+    health = HealthService(cast(Platform, stores), monotonic=lambda: seconds)
+    health.check()
+    health.check()
+    assert stores.looks == 1
+    seconds = KEPT_FOR_SECONDS
+    health.check()
+    assert stores.looks == 2
