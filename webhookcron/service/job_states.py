@@ -39,7 +39,8 @@ def new_job(definition: Definition, *, job_id: str, owner_id: str, now: datetime
         schedule_since=now,
     )
     job = replace(job, next_run_at=_next(job))
-    return job if active else paused(job, now)
+    # Nothing has fired yet, so a pause from the start accounts for nothing.
+    return job if active else replace(paused(job, now), handled_through=cursor)
 
 
 def rescheduled(job: Job, definition: Definition, now: datetime) -> Job:
@@ -106,9 +107,8 @@ def resumed(job: Job, now: datetime) -> Job:
     upcoming = _next(changed)
     if upcoming is not None:
         return replace(changed, next_run_at=upcoming)
-    reason = PASSED_IN_PAUSE if was_paused else PASSED_WHILE_DISABLED
-    if job.policies.max_runs is not None and job.scheduled_runs >= job.policies.max_runs:
-        reason = SCHEDULE_OVER
+    passed = PASSED_IN_PAUSE if was_paused else PASSED_WHILE_DISABLED
+    reason = SCHEDULE_OVER if _next(job) is None else passed
     return replace(changed, status=JobStatus.COMPLETED, status_reason=reason, next_run_at=None)
 
 

@@ -191,3 +191,21 @@ def test_a_change_that_never_gets_through_says_so(
 
     monkeypatch.setattr(type(platform.jobs), "update_definition", conflict)
     assert caller("PATCH", f"/api/cron/{job['id']}", {"name": "mine"}).status_code == 409
+
+
+def test_the_last_fire_time_is_made_before_the_pause(caller: Any, pushed: list[str]) -> None:
+    job = caller.created(delayMs=0)
+    assert caller("POST", f"/api/cron/{job['id']}/pause").get_json()["status"] == "paused"
+    assert len(pushed) == 1
+    resumed = caller("POST", f"/api/cron/{job['id']}/resume").get_json()
+    assert (resumed["status"], resumed["statusReason"]) == ("completed", "the schedule is over")
+    assert len(pushed) == 1
+
+
+def test_a_run_that_is_due_counts_for_the_old_bound(caller: Any, platform: Any, pushed: list[str]) -> None:
+    job = caller.created(interval="second", intervalValue=2, maxRuns=1)
+    move_back(platform, job["id"], timedelta(seconds=5))
+    changed = caller("PATCH", f"/api/cron/{job['id']}", {"cronExpression": "0 9 * * *"}).get_json()
+    assert len(pushed) == 1
+    assert (changed["status"], changed["scheduleType"]) == ("active", "cron")
+    assert mirrored(platform, job["id"]) == (changed["version"], changed["nextRunAt"])
