@@ -17,7 +17,7 @@ from webhookcron.core.request_spec import FireContext
 from webhookcron.delivery.backlog import Backlog
 from webhookcron.delivery.caller import WebhookCall, WebhookCaller
 from webhookcron.delivery.claimer import Claim, Claimer
-from webhookcron.delivery.in_flight import InFlight
+from webhookcron.delivery.in_flight import InFlight, Pace
 from webhookcron.delivery.intake import HostsOfJobs
 from webhookcron.delivery.recorder import Recorder
 from webhookcron.delivery.results import CallResult
@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 LARGEST_CLAIM = 100
 """Executions claimed at once: the first are on their way before the next are looked at."""
+
+LARGEST_CLAIM_OF_OTHERS = 25
+"""Executions claimed at once for hosts that are not known to be quick."""
 
 MOST_OFFERED = 50_000
 """Ids whose hosts are not looked up yet; more are left to the sweep."""
@@ -75,6 +78,7 @@ class Engine:
         self._changed = threading.Condition()
         self._hosts = hosts
         self._offered: list[str] = []
+        self._others_next = False
         self._backlog = Backlog()
         self._in_flight = InFlight(most_in_flight, most_per_host)
         self._unrecorded = 0
@@ -185,7 +189,20 @@ class Engine:
         self._in_flight.look_at_slow_ones(time.monotonic())
         if not len(self._backlog) or self._unrecorded >= MOST_UNRECORDED:
             return []
-        return self._backlog.take(min(self._in_flight.room(), LARGEST_CLAIM), self._in_flight.reserve)
+        # In turn, and few of the others at once: loading their jobs must not keep the quick ones waiting.
+        for quick in (not self._others_next, self._others_next):
+            limit = min(self._in_flight.room(), LARGEST_CLAIM if quick else LARGEST_CLAIM_OF_OTHERS)
+            batch = self._backlog.take(limit, self._reserve_quick if quick else self._reserve_other)
+            if batch:
+                self._others_next = quick
+                return batch
+        return []
+
+    def _reserve_quick(self, host: str, wanted: int) -> int:
+        return self._in_flight.reserve(host, wanted) if self._in_flight.pace_of(host) is Pace.QUICK else 0
+
+    def _reserve_other(self, host: str, wanted: int) -> int:
+        return 0 if self._in_flight.pace_of(host) is Pace.QUICK else self._in_flight.reserve(host, wanted)
 
     def _deliver(self, batch: Sequence[tuple[str, str]]) -> None:
         try:
@@ -195,6 +212,8 @@ class Engine:
                 self._release(batch)
                 self._backlog.add(batch)
             raise
+        if claimed.left:
+            self.offer(claimed.left)
         failed: list[CallResult] = []
         calls: list[WebhookCall] = []
         started_at = self._now()
