@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
 from webhookcron.core.errors import BrokerUnavailable
@@ -27,9 +27,11 @@ def celery_app(broker_url: str, *, key_prefix: str) -> Celery:
     """
     app = Celery("webhookcron", broker=broker_url)
     name = f"{key_prefix}.deliver"
+    exchange = Exchange(name, type="direct")  # type: ignore[no-untyped-call]
+    # Without acknowledgements: the broker keeps no second list of what is under way, which nothing here reads.
+    queue = Queue(name, exchange, routing_key=name, no_ack=True)  # type: ignore[no-untyped-call]
     app.conf.update(
-        # Without acknowledgements: the broker keeps no second list of what is under way, which nothing here reads.
-        task_queues=[Queue(name, Exchange(name, type="direct"), routing_key=name, no_ack=True)],
+        task_queues=[queue],
         task_default_queue=name,
         task_default_exchange=name,
         task_default_routing_key=name,

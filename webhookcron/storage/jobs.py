@@ -56,6 +56,19 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class CursorMove:
+    """A cursor to move exactly, from what `job` was read with."""
+
+    job: TickJob
+    handled_through: datetime
+    runs: int
+    """Executions that the schedule made in this step."""
+    next_run_at: datetime | None
+    completes: str | None
+    """Why the schedule is over with this step; None when it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimState:
     """A job as it is now, as far as the claim of its executions needs to know."""
 
@@ -317,6 +330,32 @@ class JobStore:
             )
         return result.matched_count == 1
 
+    def move_cursors(self, moves: Sequence[CursorMove], *, now: datetime) -> set[str]:
+        """`move_cursor` for many jobs in one round trip, completing those whose schedule is over with it.
+
+        Returns the ids of the jobs whose cursor is where it was to go, whoever moved it there.
+        """
+        if not moves:
+            return set()
+        with driver_errors_translated():
+            result = self._collection.bulk_write([_cursor_update(move, now) for move in moves], ordered=False)
+            if result.matched_count == len(moves):
+                return {move.job.id for move in moves}
+            documents = list(
+                self._collection.find(
+                    {"_id": {"$in": [move.job.id for move in moves]}},
+                    {"handledThrough": 1, "scheduledRuns": 1},
+                )
+            )
+        found = {
+            document["_id"]: (document["handledThrough"], document["scheduledRuns"]) for document in documents
+        }
+        return {
+            move.job.id
+            for move in moves
+            if found.get(move.job.id) == (move.handled_through, move.job.scheduled_runs + move.runs)
+        }
+
     def complete(self, job: TickJob, reason: str, *, now: datetime) -> int | None:
         """The schedule is over: completed. The new version, or None when the job was changed meanwhile."""
         extra = {"deleteDue": now} if job.delete_after_completion else {}
@@ -556,6 +595,35 @@ class JobStore:
             except CorruptDocument as error:
                 log.error("job.corrupt", job_id=error.document_id, reason=error.reason)
         return jobs, total
+
+
+def _cursor_update(move: CursorMove, now: datetime) -> UpdateOne:
+    job = move.job
+    set_: Document = {"handledThrough": move.handled_through, "scheduledRuns": job.scheduled_runs + move.runs}
+    change: Document = {"$set": set_}
+    if move.next_run_at is not None:
+        set_["nextRunAt"] = move.next_run_at
+    else:
+        change["$unset"] = {"nextRunAt": ""}
+    if move.completes is not None:
+        set_ |= {
+            "status": JobStatus.COMPLETED.value,
+            "statusReason": move.completes,
+            "updatedAt": now,
+            "mirrorDue": now + MIRROR_GRACE,
+        }
+        if job.delete_after_completion:
+            set_["deleteDue"] = now
+        change["$inc"] = {"version": 1}
+    guard = {
+        "_id": job.id,
+        "version": job.version,
+        "scheduleSince": job.schedule_since,
+        "handledThrough": job.handled_through,
+        "scheduledRuns": job.scheduled_runs,
+        "status": JobStatus.ACTIVE.value,
+    }
+    return UpdateOne(guard, change)
 
 
 def _tick_job(document: Document) -> TickJob | CorruptDocument:

@@ -36,7 +36,7 @@ from webhookcron.core.fires import (
 from webhookcron.core.jobs import JobStatus, TickJob
 from webhookcron.core.schedules import next_fire_time
 from webhookcron.storage.executions import ExecutionStore
-from webhookcron.storage.jobs import Cursor, JobStore
+from webhookcron.storage.jobs import Cursor, CursorMove, JobStore
 from webhookcron.ticks.cursors import CursorBook
 from webhookcron.ticks.job_cache import TickJobCache
 from webhookcron.ticks.source import Advance, DueFire, MirrorEntry, TickSource
@@ -129,7 +129,9 @@ class Scheduler:
             fired = _sum(fired, self._fire_group(group, now, moves))
             self._source.advance(moves)
             moves.clear()
-        for fire in exact:
+        together, alone = self._fire_together(exact, now, moves)
+        fired = _sum(fired, together)
+        for fire in alone:
             fired = _sum(fired, self._fire_exact(fire, now, moves))
         self._source.advance(moves)
         return fired
@@ -191,6 +193,55 @@ class Scheduler:
             self.cursors.flush()
             moves += [self._ended(planned.fire, planned.job, now) for planned in over]
         return Fired(runs=len(runs), skipped=len(records), failed=failed)
+
+    def _fire_together(
+        self, fires: Sequence[DueFire], now: datetime, moves: list[Advance]
+    ) -> tuple[Fired, list[DueFire]]:
+        """Live fires of jobs with exact cursors, a few round trips for all; the rest is returned, to be done alone."""
+        if not fires:
+            return Fired(), []
+        fresh = self._jobs.tick_jobs([fire.job_id for fire in fires])
+        planned: list[_Planned] = []
+        alone: list[DueFire] = []
+        for fire in fires:
+            job = fresh.get(fire.job_id)
+            if _is_as_mirrored(job, fire) and (plan := _live_plan(job, now)) is not None:
+                planned.append(
+                    _Planned(fire, job, plan, *planned_executions(job, plan, now, self._retention))
+                )
+            else:
+                alone.append(fire)
+        fired = Fired()
+        for group in _groups(planned):
+            done, again = self._carry_out_together(group, now, moves)
+            fired = _sum(fired, done)
+            alone += again
+        return fired, alone
+
+    def _carry_out_together(
+        self, group: Sequence[_Planned], now: datetime, moves: list[Advance]
+    ) -> tuple[Fired, list[DueFire]]:
+        present = self._create((), [execution for planned in group for execution in planned.runs])
+        stored = [p for p in group if all(execution.id in present for execution in p.runs)]
+        moved = self._jobs.move_cursors([_cursor_move(planned) for planned in stored], now=now)
+        done = [planned for planned in stored if planned.job.id in moved]
+        ids = [execution.id for planned in done for execution in planned.runs]
+        self._push(ids)
+        over = [p.job for p in done if p.plan.next_fire_time is None]
+        moves += [
+            Advance(p.fire, _entry(p.job, p.plan.next_fire_time, p.plan.next_act_at))
+            for p in done
+            if p.plan.next_fire_time is not None
+        ]
+        if over:
+            ended = [(job.id, job.version + 1) for job in over]
+            self._source.remove(ended)
+            self._jobs.mirrored(ended)
+            log.info("job.completed", jobs=len(over), job_id=over[0].id)
+        failed = len(group) - len(stored)
+        if failed:
+            log.error("tick.insert_failed", jobs=failed)
+        return Fired(runs=len(ids), failed=failed), [p.fire for p in stored if p.job.id not in moved]
 
     def _fire_exact(self, fire: DueFire, now: datetime, moves: list[Advance]) -> Fired:
         """One step of a job whose cursor decides what may run: always from what MongoDB holds now."""
@@ -303,11 +354,7 @@ class Scheduler:
 
     def _ended(self, fire: DueFire, job: TickJob, now: datetime) -> Advance:
         """The schedule of `job` is over: completed, unless it was changed meanwhile."""
-        reason = (
-            "all runs made"
-            if job.max_runs is not None and job.scheduled_runs >= job.max_runs
-            else "schedule over"
-        )
+        reason = _over_reason(job, job.scheduled_runs)
         version = self._jobs.complete(job, reason, now=now)
         if version is None:
             return _corrected(fire, self._jobs.tick_jobs([job.id]).get(job.id), now)
@@ -345,6 +392,30 @@ def _entry(job: TickJob, fire_time: datetime, at: datetime | None) -> MirrorEntr
 def _cursor(job: TickJob, plan: FirePlan) -> Cursor:
     assert plan.handled_through is not None
     return Cursor(job.id, job.schedule_since, plan.handled_through, plan.next_fire_time)
+
+
+def _live_plan(job: TickJob, now: datetime) -> FirePlan | None:
+    """What to run of a job whose due fire times are all in time; None when there is more to think about."""
+    pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.max_runs)
+    if pending is None or act_at(job.id, pending, job.jitter_ms) > now or is_missed(job, pending, now):
+        return None
+    try:
+        plan = plan_fires(job, pending, now)
+    except Exception:
+        return None  # Alone, it meets the same error, which is then told and set aside.
+    return plan if plan.runs and not plan.skips and plan.summary is None else None
+
+
+def _cursor_move(planned: _Planned) -> CursorMove:
+    job, plan = planned.job, planned.plan
+    assert plan.handled_through is not None
+    made = job.scheduled_runs + len(plan.runs)
+    completes = None if plan.next_fire_time is not None else _over_reason(job, made)
+    return CursorMove(job, plan.handled_through, len(plan.runs), plan.next_fire_time, completes)
+
+
+def _over_reason(job: TickJob, runs: int) -> str:
+    return "all runs made" if job.max_runs is not None and runs >= job.max_runs else "schedule over"
 
 
 def _is_as_mirrored(job: TickJob | CorruptDocument | None, fire: DueFire) -> TypeGuard[TickJob]:
