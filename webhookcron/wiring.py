@@ -11,11 +11,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from socket import AF_UNSPEC, SOCK_STREAM, gaierror, getaddrinfo
-from typing import TypeVar
+from urllib.parse import urlsplit
 
 import structlog
 from celery import Celery
-from kombu.utils.url import parse_url
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.uri_parser import parse_uri
@@ -54,9 +53,16 @@ from webhookcron.ticks.ticker import Ticker
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 USER_AGENT = f"webhookcron/{__version__}"
+
+_DEFAULT_PORTS = {
+    "redis": 6379,
+    "rediss": 6379,
+    "valkey": 6379,
+    "sentinel": 26379,
+    "amqp": 5672,
+    "amqps": 5671,
+}
 
 TRANSPORT_MARGIN = 2
 """How much wider the transport's caps are than the engine's, which decides: OAuth tokens are fetched on top of calls."""
@@ -318,9 +324,10 @@ def _own_addresses(settings: Settings) -> set[tuple[str, int]]:
         (host, port or 27017) for host, port in parse_uri(settings.mongodb_uri)["nodelist"]
     }
     for url in (settings.redis_url, settings.celery_broker_url):
-        parts = parse_url(url) if url else {}
-        if parts.get("hostname"):
-            nodes.add((parts["hostname"], int(parts.get("port") or 6379)))
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        if parts.hostname and port:
+            nodes.add((parts.hostname, port))
     if settings.port:
         nodes.add((settings.host, settings.port))
     addresses: set[tuple[str, int]] = set()
