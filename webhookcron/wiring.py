@@ -65,7 +65,7 @@ _DEFAULT_PORTS = {
 }
 
 TRANSPORT_MARGIN = 2
-"""How much wider the transport's caps are than the engine's, which decides: OAuth tokens are fetched on top of calls."""
+"""How much wider the transport's caps are than the engine's, which decides: OAuth tokens come on top of calls."""
 
 MOST_OPEN_FILES = 65_536
 

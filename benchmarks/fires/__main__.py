@@ -1,8 +1,8 @@
 """`python -m benchmarks.fires WORKLOAD…`: figures of the whole platform on this machine.
 
 Workloads: steady, herd, slow, fairness, idle; all by default. Runs on embedded stores, or on real ones by
---mongodb-uri and --redis-url (a database and a Redis of their own: both are emptied). Progress goes to standard error, a
-table to standard output, and everything to --json FILE.
+--mongodb-uri and --redis-url (a database and a Redis of their own: both are emptied). Progress goes to standard
+error, a table to standard output, and everything to --json FILE.
 """
 
 from __future__ import annotations

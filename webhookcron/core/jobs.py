@@ -22,7 +22,7 @@ class JobStatus(StrEnum):
     COMPLETED = "completed"
     """Its schedule is over (once, endAt, maxRuns). A new schedule makes it active again."""
     DISABLED = "disabled"
-    """The platform stopped it (410 Gone, too many failures in a row), as `status_reason` says. Resume makes it active."""
+    """The platform stopped it: 410 Gone, or failures in a row; `status_reason` says which. Resume makes it active."""
 
 
 class MisfirePolicy(StrEnum):
