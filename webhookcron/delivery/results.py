@@ -68,9 +68,12 @@ def record_of(call: CallResult, *, count_token: str, retention: timedelta, dice:
     set_: dict[str, Any] = {
         "attemptCount": attempt.number,
         "durationMs": attempt.duration_ms,
-        "responseStatus": attempt.response_status,
     }
     unset = {"claim": ""}
+    if attempt.response_status is not None:
+        set_["responseStatus"] = attempt.response_status
+    else:
+        unset["responseStatus"] = ""
     if execution.started_at is None:
         set_["startedAt"] = call.started_at
     if attempt.error is not None:
@@ -90,8 +93,6 @@ def record_of(call: CallResult, *, count_token: str, retention: timedelta, dice:
             completed_at=call.ended_at,
             duration_ms=attempt.duration_ms,
         )
-    if set_["responseStatus"] is None:
-        del set_["responseStatus"]
     change: dict[str, dict[str, Any]] = {
         "$set": set_,
         "$unset": unset,
