@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
+from kombu.pools import producers
 
 from webhookcron.core.errors import BrokerUnavailable
 
@@ -17,6 +18,9 @@ CHUNK = 100
 """Ids per message: a message costs what 50 ids cost, and one message is one acknowledgement."""
 
 SOCKET_TIMEOUT_SECONDS = 1.0
+"""A silent broker is given up by a publisher after this: the API must answer within 3 seconds."""
+
+CONSUMER_TIMEOUT_SECONDS = 5.0
 
 
 def celery_app(broker_url: str, *, key_prefix: str) -> Celery:
@@ -61,8 +65,8 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
     if not broker_url.startswith(("redis", "sentinel", "unix", "valkey")):
         return {}
     return {
-        # A silent broker is given up, not waited for; the consumer's blocking read polls within this.
-        "socket_timeout": 5.0,
+        # The consumer's blocking read polls within this; publishers wait less.
+        "socket_timeout": CONSUMER_TIMEOUT_SECONDS,
         "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
         "socket_keepalive": True,
         "retry_on_timeout": False,
@@ -80,7 +84,11 @@ class Publisher:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        connection = app.connection_for_write()
+        options = app.conf.broker_transport_options
+        connection = app.connection_for_write(
+            transport_options={"socket_timeout": SOCKET_TIMEOUT_SECONDS} if options else None
+        )
+        self._producers = producers[connection]
         self._errors: tuple[type[Exception], ...] = (
             KombuError,
             OSError,
@@ -91,7 +99,7 @@ class Publisher:
     def enqueue(self, ids: Sequence[str]) -> None:
         """Push ids in messages of at most `CHUNK`. Raises BrokerUnavailable; some may have been pushed by then."""
         try:
-            with self._app.producer_or_acquire() as producer:
+            with self._producers.acquire(block=True) as producer:
                 for start in range(0, len(ids), CHUNK):
                     self._app.send_task(
                         DELIVER_TASK,

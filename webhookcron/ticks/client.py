@@ -20,20 +20,21 @@ from redis.retry import Retry
 from webhookcron.core.errors import TickSourceUnavailable
 
 SOCKET_TIMEOUT_SECONDS = 1.0
-"""A silent Redis is given up after this; with one retry a call ends within about two seconds."""
+"""A silent Redis is given up after this: the API must answer within 3 seconds, and it may have to ask twice."""
 
 
 def connect(url: str) -> Redis:
     """A client for `url`; it connects when first used and from then on by itself.
 
-    The driver's own retries would keep a caller waiting for up to a minute, so they are cut to one.
+    The driver's own retries would keep a caller waiting for up to a minute. So a broken connection is tried once more,
+    as it may have broken long ago; a silent server is not.
     """
     return Redis.from_url(
         url,
         decode_responses=True,
         socket_timeout=SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-        retry=Retry(ExponentialBackoff(base=0.05, cap=0.2), retries=1),
+        retry=Retry(ExponentialBackoff(base=0.05, cap=0.2), retries=1, supported_errors=(ConnectionError,)),
         health_check_interval=0,
     )
 
