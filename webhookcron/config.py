@@ -20,6 +20,9 @@ Role = Literal["api", "ticker", "worker", "setup"]
 
 PREFIX = "WEBHOOKCRON_"
 
+CLIENT_VARIABLES = frozenset(PREFIX + name for name in ("API_URL", "API_KEY", "API_KEY_FILE", "PROFILE"))
+"""Read by the command line as a client of the API (`webhookcron.client.settings`), never by the platform."""
+
 _RUNNING: frozenset[Role] = frozenset({"api", "ticker", "worker"})
 _EVERY_ROLE: frozenset[Role] = _RUNNING | {"setup"}
 """`setup` prepares the database and needs nothing else."""
@@ -191,8 +194,7 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
     known |= {f"{variable.name}_FILE" for variable in VARIABLES if variable.secret}
     lines: dict[str, str] = {}
     for name in sorted(environ):
-        # The key that the README's curl lines use is the caller's, not a setting of the platform.
-        if not name.startswith(PREFIX) or name in known or name == f"{PREFIX}API_KEY":
+        if not name.startswith(PREFIX) or name in known or name in CLIENT_VARIABLES:
             continue
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
         lines[name] = f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
