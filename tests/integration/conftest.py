@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -366,3 +367,16 @@ def in_threads() -> Callable[..., list[Any]]:
         return results
 
     return run
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Wait until something holds."""
+
+    def wait(holds: Callable[[], bool], *, within: float = 20.0) -> None:
+        give_up_at = time.monotonic() + within
+        while not holds():
+            assert time.monotonic() < give_up_at, "it never came"
+            time.sleep(0.005)
+
+    return wait

@@ -49,7 +49,7 @@ class PlatformClock:
         """
         with self._lock:
             reading, age = self._reading, self._monotonic() - self._read_at
-            stale = age > READ_AGAIN_AFTER.total_seconds() and not self._refreshing
+            stale = reading is not None and age > READ_AGAIN_AFTER.total_seconds() and not self._refreshing
             if stale:
                 self._refreshing = True
         if reading is None:
