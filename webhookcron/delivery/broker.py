@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.pools import producers
@@ -22,6 +24,27 @@ SOCKET_TIMEOUT_SECONDS = 1.0
 
 CONSUMER_TIMEOUT_SECONDS = 5.0
 
+RECONNECT_SECONDS = 0.5
+LONGEST_RECONNECT_SECONDS = 2.0
+"""How often a worker looks whether the broker is back; the library's own wait grows to 30 seconds."""
+
+
+class _EagerConnection(Connection):
+    """A connection that is established again soon after the broker is back."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        """As the base class does, with this module's pace."""
+        pace = {
+            "interval_start": RECONNECT_SECONDS,
+            "interval_step": RECONNECT_SECONDS,
+            "interval_max": LONGEST_RECONNECT_SECONDS,
+        }
+        return super().ensure_connection(*args, **{**pace, **options})  # type: ignore[no-untyped-call]
+
+
+class _Amqp(AMQP):  # type: ignore[misc]  # Celery has no types
+    Connection = _EagerConnection
+
 
 def celery_app(broker_url: str, *, key_prefix: str) -> Celery:
     """The Celery application of tickers, API and workers. It connects when first used.
@@ -29,7 +52,7 @@ def celery_app(broker_url: str, *, key_prefix: str) -> Celery:
     Messages are JSON and carry ids only; results are not kept. A message is gone when it is taken: what was taken and
     not done is found by its lease or its `checkAt`, whatever the broker remembers.
     """
-    app = Celery("webhookcron", broker=broker_url)
+    app = Celery("webhookcron", broker=broker_url, amqp=_Amqp)
     name = f"{key_prefix}.deliver"
     exchange = Exchange(name, type="direct")  # type: ignore[no-untyped-call]
     # Without acknowledgements: the broker keeps no second list of what is under way, which nothing here reads.

@@ -69,6 +69,7 @@ def _run(options: Options, machine: Machine) -> int:
     load = Load(random.Random(f"load {options.seed}"), machine.receiver_url, int(options.seconds * 1000))
     editor = Editor(machine, load, options.seed, SECONDS_PER_EDIT)
     editor.create_all(options.jobs)
+    editor.counts.clear()
     time.sleep(WARM_UP_SECONDS)
     started = time.monotonic()
     faults = plan(options.seed, options.seconds, options.faults)
@@ -81,6 +82,7 @@ def _run(options: Options, machine: Machine) -> int:
     seconds = time.monotonic() - started
     say("faults are over; waiting until nothing is behind")
     late = _behind(machine, chaos, editor)
+    edits = editor.counts.copy()
     editor.pause_all()
     # Jobs that could not be paused are completed: whatever their rules still asked for is over by now.
     end_ms = time.time_ns() // 1_000_000
@@ -94,7 +96,7 @@ def _run(options: Options, machine: Machine) -> int:
             seconds=seconds,
             jobs=len(editor.jobs),
             faults=chaos.counts,
-            edits=editor.counts,
+            edits=edits,
             result=result,
         ),
         flush=True,
