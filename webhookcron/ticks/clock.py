@@ -20,6 +20,10 @@ JUMP = timedelta(seconds=5)
 """A reading that differs from the carried time by more is a jump: it is reported and read again before use."""
 
 
+SLOWEST_READING = timedelta(milliseconds=500)
+"""A reply that took longer may have waited for this process itself (stopped, or starved): it is asked for once more."""
+
+
 class PlatformClock:
     """The one clock of all stored decisions; the machine's own wall clock is never asked.
 
@@ -79,12 +83,19 @@ class PlatformClock:
 
     def read(self) -> datetime:
         """Ask Redis. Raises TickSourceUnavailable when it is away."""
+        moment, took = self._ask()
+        if took > SLOWEST_READING:
+            moment, took = self._ask()
+        # The reply is half a round trip old.
+        return self.observe(moment + took / 2)
+
+    def _ask(self) -> tuple[datetime, timedelta]:
+        """What Redis says, and how long it took."""
         before = self._monotonic()
         with driver_errors_translated():
             seconds, microseconds = self._redis.time()
-        moment = EPOCH + timedelta(seconds=int(seconds), microseconds=int(microseconds))
-        # The reply is half a round trip old.
-        return self.observe(moment + timedelta(seconds=(self._monotonic() - before) / 2))
+        took = timedelta(seconds=self._monotonic() - before)
+        return EPOCH + timedelta(seconds=int(seconds), microseconds=int(microseconds)), took
 
     def observe(self, moment: datetime) -> datetime:
         """Take over a reading that just came; the time from now on. A jump is reported once."""

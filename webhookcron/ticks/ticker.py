@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
-from webhookcron.ticks.clock import PlatformClock
+from webhookcron.ticks.clock import SLOWEST_READING, PlatformClock
 from webhookcron.ticks.cursors import FLUSH_AFTER
 from webhookcron.ticks.scheduler import Fired, Scheduler
 from webhookcron.ticks.source import Tick, TickSource
@@ -113,12 +113,14 @@ class Ticker:
 
     def step(self) -> float:
         """One tick; how many seconds to sleep before the next one, 0 = none."""
+        asked_at = self._monotonic()
         tick = self._source.tick(self._token, limit=SLICE, expected_now=self._expected_now())
         if tick.jumped:
             # Taken over as it is and read again before anything fires.
             self._clock.observe(tick.now)
             return 0.0
-        self._clock.observe(tick.now)
+        if self._monotonic() - asked_at <= SLOWEST_READING.total_seconds():
+            self._clock.observe(tick.now)
         if tick.generation is None:
             self._rebuild_wanted()
         if tick.due:
