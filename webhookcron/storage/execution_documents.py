@@ -36,6 +36,8 @@ def execution_document(execution: Execution) -> Document:
     ):
         if value is not None:
             document[key] = value
+    if not execution.counted:
+        document |= {"counted": False, "countToken": execution.count_token}
     return document
 
 

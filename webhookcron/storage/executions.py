@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -305,10 +306,9 @@ class ExecutionStore:
                     "$set": {
                         "status": ExecutionStatus.CANCELLED.value,
                         "reason": reason.value,
-                        "completedAt": now,
-                        "expireAt": expire_at,
+                        **_ended_from_outside(now, expire_at),
                     },
-                    "$unset": {"checkAt": "", "nextAttemptAt": ""},
+                    "$unset": {"nextAttemptAt": ""},
                 },
             )
         return result.modified_count
@@ -322,10 +322,9 @@ class ExecutionStore:
                     "$set": {
                         "status": ExecutionStatus.CANCELLED.value,
                         "reason": reason.value,
-                        "completedAt": now,
-                        "expireAt": expire_at,
+                        **_ended_from_outside(now, expire_at),
                     },
-                    "$unset": {"checkAt": "", "nextAttemptAt": ""},
+                    "$unset": {"nextAttemptAt": ""},
                 },
             )
         return result.matched_count == 1
@@ -354,6 +353,17 @@ class ExecutionStore:
         """How many executions match an equality filter on indexed fields."""
         with driver_errors_translated():
             return self._collection.count_documents(dict(filter_))
+
+
+def _ended_from_outside(now: datetime, expire_at: datetime) -> Document:
+    """The sweep counts what ends without a worker: at once, and all that ended together as one group."""
+    return {
+        "completedAt": now,
+        "expireAt": expire_at,
+        "counted": False,
+        "countToken": secrets.token_hex(6),
+        "checkAt": now,
+    }
 
 
 def _readable(documents: Sequence[Document]) -> tuple[list[Execution], list[Any]]:

@@ -87,6 +87,13 @@ INDEXES: tuple[Index, ...] = (
         (("ownerId", _UP), ("status", _UP), ("scheduledAt", _DOWN), ("_id", _DOWN)),
         "log of an owner by status",
     ),
+    Index("rollupParts", (("addedAt", _UP),), "parts to merge", partial={"addedAt": _DATE}),
+    Index(
+        "rollupParts", (("expireAt", _UP),), "merged parts", partial={"expireAt": _DATE}, expire_after_seconds=0
+    ),
+    Index("rollups", (("ownerId", _UP), ("jobId", _UP), ("hourAt", _UP)), "hours of an owner"),
+    Index("rollups", (("jobId", _UP), ("hourAt", _UP)), "hours of a job, or of all owners"),
+    Index("rollups", (("expireAt", _UP),), "retention", expire_after_seconds=0),
     Index("apiKeys", (("hash", _UP),), "sign-in by key", unique=True),
     Index("apiKeys", (("ownerId", _UP), ("createdAt", _DOWN)), "list of an owner's keys"),
     Index(

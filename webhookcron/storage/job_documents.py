@@ -24,7 +24,15 @@ from webhookcron.core.request_spec import (
 from webhookcron.core.retries import Backoff, RetryPolicy
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 from webhookcron.storage.client import Document
-from webhookcron.storage.fields import integer, integer_or_none, moment, moment_or_none, text
+from webhookcron.storage.fields import (
+    MOST_DAYS,
+    MOST_MS,
+    integer,
+    integer_or_none,
+    moment,
+    moment_or_none,
+    text,
+)
 
 MAX_SEARCH_TERMS = 200
 
@@ -158,14 +166,14 @@ def job_from_document(document: Document, sealer: Sealer) -> Job:
                     retry_max_delay_ms=get("retryMaxDelayMs"),
                 ),
                 misfire_policy=MisfirePolicy(document["misfirePolicy"]),
-                misfire_grace_ms=integer(document, "misfireGraceMs"),
+                misfire_grace_ms=integer(document, "misfireGraceMs", most=MOST_MS),
                 catch_up_limit=integer(document, "catchUpLimit"),
                 overlap_policy=OverlapPolicy(document["overlapPolicy"]),
-                jitter_ms=integer(document, "jitterMs"),
+                jitter_ms=integer(document, "jitterMs", most=MOST_MS),
                 max_runs=integer_or_none(document, "maxRuns"),
                 disable_after_failures=integer(document, "disableAfterFailures"),
                 delete_after_completion=document["deleteAfterCompletion"],
-                retention_days=integer_or_none(document, "retentionDays"),
+                retention_days=integer_or_none(document, "retentionDays", most=MOST_DAYS),
             ),
             status=JobStatus(document["status"]),
             status_reason=get("statusReason"),
@@ -203,15 +211,15 @@ def tick_job_from_document(document: Document) -> TickJob:
             status=JobStatus(document["status"]),
             schedule=schedule_from_document(document),
             misfire_policy=MisfirePolicy(document["misfirePolicy"]),
-            misfire_grace_ms=integer(document, "misfireGraceMs"),
+            misfire_grace_ms=integer(document, "misfireGraceMs", most=MOST_MS),
             catch_up_limit=integer(document, "catchUpLimit"),
             overlap_policy=OverlapPolicy(document["overlapPolicy"]),
-            jitter_ms=integer(document, "jitterMs"),
+            jitter_ms=integer(document, "jitterMs", most=MOST_MS),
             max_runs=integer_or_none(document, "maxRuns"),
             scheduled_runs=integer(document, "scheduledRuns"),
             handled_through=moment(document, "handledThrough"),
             schedule_since=moment(document, "scheduleSince"),
-            retention_days=integer_or_none(document, "retentionDays"),
+            retention_days=integer_or_none(document, "retentionDays", most=MOST_DAYS),
             delete_after_completion=bool(document["deleteAfterCompletion"]),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -288,7 +296,7 @@ def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
         query=tuple((name, value) for name, value in get("query", ())),
         payload=NO_PAYLOAD if get("payloadJson") is None else json.loads(document["payloadJson"]),
         content_type=get("contentType"),
-        timeout_ms=integer(document, "timeoutMs"),
+        timeout_ms=integer(document, "timeoutMs", most=MOST_MS),
         success_statuses=document["successStatuses"],
         success_body=None if get("successBodyJson") is None else json.loads(document["successBodyJson"]),
         follow_redirects=document["followRedirects"],
