@@ -3,38 +3,60 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery, Task
 from celery.platforms import EX_OK
 from celery.worker import state
+from kombu.message import Message
 
 from webhookcron.delivery.broker import DELIVER_TASK
 from webhookcron.delivery.engine import Engine
 
 log = structlog.get_logger(__name__)
 
-TASK_THREADS = 4
-"""Tasks only hand over, so a few threads are plenty; the calls are made by the engine."""
-
 MOST_IDS_PER_MESSAGE = 10_000
 
 
 def register(app: Celery, engine: Engine) -> None:
-    """Make `engine` the receiver of what is pushed."""
+    """Make `engine` the receiver of what is pushed.
+
+    Its ids are handed over where Celery receives the message: a task that returns at once is worth no request object,
+    no thread and no trace, which would cost more than all the rest of a message.
+    """
 
     def deliver(ids: Any = None, *_args: Any, **_kwargs: Any) -> None:
-        if not isinstance(ids, list) or len(ids) > MOST_IDS_PER_MESSAGE:
-            log.error("worker.message_refused", reason="not a list of execution ids")
-            return
-        usable = [execution_id for execution_id in ids if isinstance(execution_id, str) and execution_id]
-        if len(usable) < len(ids):
-            log.error("worker.ids_refused", count=len(ids) - len(usable), reason="not execution ids")
-        engine.offer(usable)
+        engine.offer(execution_ids(ids))
 
-    app.task(name=DELIVER_TASK, ignore_result=True)(deliver)
+    app.task(name=DELIVER_TASK, ignore_result=True, Strategy=_strategy)(deliver)
+
+
+def _strategy(task: Task, *_args: Any, **_kwargs: Any) -> Callable[..., None]:
+    """How Celery's consumer treats a message of `task` (the `Strategy` of a task class): run it in place."""
+
+    def receive(message: Message, body: Any, *_args: Any, **_kwargs: Any) -> None:
+        # The queue has no acknowledgements, so there is none to give.
+        try:
+            args, kwargs, *_embedded = message.payload if body is None else (body["args"], body["kwargs"])
+            task.run(*args, **kwargs)
+        except Exception as error:
+            log.error("worker.message_refused", reason=f"{type(error).__name__}: {error}"[:300])
+
+    return receive
+
+
+def execution_ids(ids: Any) -> list[str]:
+    """What of a message's first argument can be execution ids; the rest is logged and left out."""
+    if not isinstance(ids, list) or len(ids) > MOST_IDS_PER_MESSAGE:
+        log.error("worker.message_refused", reason="not a list of execution ids")
+        return []
+    usable = [execution_id for execution_id in ids if isinstance(execution_id, str) and execution_id]
+    if len(usable) < len(ids):
+        log.error("worker.ids_refused", count=len(ids) - len(usable), reason="not execution ids")
+    return usable
 
 
 def serve(app: Celery, engine: Engine, *, drain: timedelta, stop: threading.Event) -> None:
@@ -43,7 +65,7 @@ def serve(app: Celery, engine: Engine, *, drain: timedelta, stop: threading.Even
     # The bare controller: signals, logging and privileges are the process's own affair.
     controller = app.WorkController(
         pool="threads",
-        concurrency=TASK_THREADS,
+        concurrency=1,
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
