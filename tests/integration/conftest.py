@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from webhookcron.core.jobs import Job, JobStatus, Policies
 from webhookcron.core.request_spec import RequestSpec
 from webhookcron.core.retries import RetryPolicy
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
+from webhookcron.core.targets import TargetPolicy
 from webhookcron.delivery.claimer import Claim, Claimed, Claimer
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.overlap import OverlapSlots
@@ -28,11 +30,14 @@ from webhookcron.delivery.recorder import Recorder
 from webhookcron.delivery.results import CallResult, Record, ended_record, record_of
 from webhookcron.delivery.secrets import SecretBox
 from webhookcron.delivery.transport_types import HttpResult
+from webhookcron.service.jobs import JobService
+from webhookcron.service.principals import Principal
 from webhookcron.storage import client as mongo
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.indexes import ensure_indexes
 from webhookcron.storage.job_documents import tick_job_of
 from webhookcron.storage.jobs import JobStore
+from webhookcron.storage.rollups import RollupStore
 from webhookcron.ticks import client as redis_connections
 from webhookcron.ticks.scheduler import Scheduler, mirror_entry
 from webhookcron.ticks.source import DueFire, TickSource
@@ -88,6 +93,7 @@ class World:
         self.redis = redis_client
         self.jobs = JobStore(database, SecretBox(SECRET_KEYS))
         self.executions = ExecutionStore(database)
+        self.rollups = RollupStore(database)
         self.source = TickSource(redis_client)
         self.pushed: list[str] = []
         # Yesterday, to the minute: whatever a job mirrors is due by the real time of Redis.
@@ -195,7 +201,7 @@ class World:
             "executions": self.executions,
             "source": self.source,
             "enqueue": self.pushed.extend,
-            "count_final": OutcomeCounter(self.jobs, self.executions).recover,
+            "count_final": OutcomeCounter(self.jobs, self.executions, self.rollups).recover,
             "retention": RETENTION,
         }
         return Sweep(**(values | parts)).run(now)
@@ -225,7 +231,7 @@ class World:
         values: dict[str, Any] = {
             "jobs": jobs,
             "executions": executions,
-            "counter": OutcomeCounter(jobs, executions),
+            "counter": OutcomeCounter(jobs, executions, self.rollups),
             "slots": self.slots(now),
             "enqueue": self.pushed.extend,
             "retention": RETENTION,
@@ -380,3 +386,44 @@ def eventually() -> Callable[..., None]:
             time.sleep(0.005)
 
     return wait
+
+
+ANN = Principal(user_id="ann", role="member", scopes=frozenset({"read", "write", "trigger"}))
+
+
+class User:
+    """The owner of the jobs of a world, who changes them at a moment, as over the API."""
+
+    def __init__(self, world: World, now: datetime, **parts: Any) -> None:
+        """`parts` take the place of the world's own: jobs, source, scheduler."""
+        jobs = parts.get("jobs", world.jobs)
+        platform = SimpleNamespace(
+            settings=SimpleNamespace(timezone="UTC", retention_days=30),
+            database=world.database,
+            jobs=jobs,
+            executions=world.executions,
+            source=parts.get("source", world.source),
+            clock=SimpleNamespace(now=lambda: now),
+            scheduler=parts.get("scheduler") or world.scheduler(jobs=jobs),
+            enqueue=world.pushed.extend,
+            target_policy=TargetPolicy.of(allowed_networks=["127.0.0.0/8"]),
+        )
+        self._service = JobService(platform)  # type: ignore[arg-type]
+
+    def edit(self, job: Job, **patch: Any) -> Job:
+        return self._service.patch(ANN, job.id, patch)
+
+    def pause(self, job: Job) -> Job:
+        return self._service.pause(ANN, job.id)
+
+    def resume(self, job: Job) -> Job:
+        return self._service.resume(ANN, job.id)
+
+    def delete(self, job: Job) -> None:
+        self._service.delete(ANN, job.id)
+
+
+@pytest.fixture
+def user_at(world: World) -> Callable[..., User]:
+    """The owner of the jobs, some seconds after the start."""
+    return lambda seconds, **parts: User(world, world.at(seconds), **parts)
