@@ -56,6 +56,8 @@ TICK_FIELDS = (
     "retentionDays", "deleteAfterCompletion",
 )  # fmt: skip
 
+TICK_PROJECTION = dict.fromkeys(TICK_FIELDS, 1)
+
 _SEALED_AUTH_FIELDS = ("password", "token", "header_value", "client_secret")
 
 
@@ -224,6 +226,14 @@ def tick_job_from_document(document: Document) -> TickJob:
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
+
+
+def tick_job_or_error(document: Document) -> TickJob | CorruptDocument:
+    """As `tick_job_from_document`, the error handed back instead of raised."""
+    try:
+        return tick_job_from_document(document)
+    except CorruptDocument as error:
+        return error
 
 
 def tick_job_of(job: Job) -> TickJob:

@@ -1,0 +1,150 @@
+"""What workers read of jobs when they claim, and write when executions end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+
+from webhookcron.core.errors import CorruptDocument
+from webhookcron.core.executions import ExecutionStatus
+from webhookcron.core.jobs import JobStatus, OverlapPolicy
+from webhookcron.storage.client import Document, driver_errors_translated
+from webhookcron.storage.fields import integer, integer_or_none, moment, moment_or_none
+
+COUNT_TOKENS = 64
+"""A job remembers so many groups of outcomes that its counters hold, to count none of them twice."""
+
+_CLAIM_PROJECTION = dict.fromkeys(
+    ("version", "status", "statusReason", "pausedFrom", "pausedUntil", "scheduleSince", "handledThrough", "maxRuns",
+     "overlapPolicy", "active", "waiting"), 1,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimState:
+    """A job as it is now, as far as the claim of its executions needs to know."""
+
+    job_id: str
+    version: int
+    status: JobStatus
+    status_reason: str | None
+    paused_from: datetime | None
+    paused_until: datetime | None
+    schedule_since: datetime
+    handled_through: datetime
+    max_runs: int | None
+    overlap_policy: OverlapPolicy
+    active: str | None
+    waiting: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """What a group of final executions of one job adds to its counters."""
+
+    job_id: str
+    successes: int
+    failures: int
+    """Executions that ended failed or timeout."""
+    failures_in_a_row: int
+    """Of those, the ones after the last success of the group; all of them when it has no success."""
+    last_status: ExecutionStatus
+    last_run_at: datetime
+
+
+class JobOutcomes:
+    """The worker's part of `JobStore`."""
+
+    _collection: Collection[Document]
+
+    def claim_states(self, job_ids: Sequence[str]) -> dict[str, ClaimState | CorruptDocument]:
+        """The jobs of `job_ids` as they are now; missing ids are gone."""
+        with driver_errors_translated():
+            documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, _CLAIM_PROJECTION))
+        return {document["_id"]: _claim_state(document) for document in documents}
+
+    def hosts(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """The host that each of `job_ids` calls; missing ids are gone."""
+        with driver_errors_translated():
+            documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, {"host": 1}))
+        return {document["_id"]: str(document.get("host", "")) for document in documents}
+
+    def count_outcomes(self, counts: Sequence[OutcomeCount], token: str) -> None:
+        """Add a group of outcomes to the counters, each job's once however often this is called with `token`."""
+        if not counts:
+            return
+        updates: list[UpdateOne] = []
+        for count in counts:
+            increments = {"totalRuns": count.successes + count.failures}
+            if count.successes:
+                increments["successfulRuns"] = count.successes
+            if count.failures:
+                increments["failedRuns"] = count.failures
+            latest: Document = {"lastStatus": count.last_status.value}
+            if count.successes:
+                latest["consecutiveFailures"] = count.failures_in_a_row
+            else:
+                increments["consecutiveFailures"] = count.failures_in_a_row
+            updates.append(
+                UpdateOne(
+                    {"_id": count.job_id, "countTokens": {"$ne": token}},
+                    {
+                        "$inc": increments,
+                        "$set": latest,
+                        "$max": {"lastRunAt": count.last_run_at},
+                        "$push": {"countTokens": {"$each": [token], "$slice": -COUNT_TOKENS}},
+                    },
+                )
+            )
+        with driver_errors_translated():
+            self._collection.bulk_write(updates, ordered=False)
+
+    def has_counted(self, job_ids: Sequence[str], token: str) -> set[str]:
+        """Those of `job_ids` whose counters hold the group `token`, and those that are gone."""
+        with driver_errors_translated():
+            cursor = self._collection.find(
+                {"_id": {"$in": list(job_ids)}, "countTokens": {"$ne": token}}, {"_id": 1}
+            )
+            return set(job_ids) - {document["_id"] for document in cursor}
+
+    def failing(self, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+        """(id, version, failures in a row) of those of `job_ids` that are active and reached their bound."""
+        with driver_errors_translated():
+            cursor = self._collection.find(
+                {
+                    "_id": {"$in": list(job_ids)},
+                    "status": JobStatus.ACTIVE.value,
+                    "disableAfterFailures": {"$gt": 0},
+                },
+                {"version": 1, "disableAfterFailures": 1, "consecutiveFailures": 1},
+            )
+            return [
+                (document["_id"], document["version"], document["consecutiveFailures"])
+                for document in cursor
+                if document["consecutiveFailures"] >= document["disableAfterFailures"]
+            ]
+
+
+def _claim_state(document: Document) -> ClaimState | CorruptDocument:
+    get = document.get
+    try:
+        return ClaimState(
+            job_id=document["_id"],
+            version=integer(document, "version"),
+            status=JobStatus(document["status"]),
+            status_reason=get("statusReason"),
+            paused_from=moment_or_none(document, "pausedFrom"),
+            paused_until=moment_or_none(document, "pausedUntil"),
+            schedule_since=moment(document, "scheduleSince"),
+            handled_through=moment(document, "handledThrough"),
+            max_runs=integer_or_none(document, "maxRuns"),
+            overlap_policy=OverlapPolicy(document["overlapPolicy"]),
+            active=get("active"),
+            waiting=get("waiting"),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        return CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}")
