@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -222,9 +223,15 @@ class Site:
         """The job's executions as they are stored, by fire time."""
         return list(self.database["executions"].find({"jobId": job_id}).sort("scheduledAt", 1))
 
-    def delivered_after(self, job_id: str, moment: datetime) -> bool:
-        """Whether an execution of a fire time after `moment` has succeeded."""
-        return any(e["status"] == "success" and e["scheduledAt"] > moment for e in self.executions(job_id))
+    def successes_after(self, job_id: str, moment: datetime) -> list[dict[str, Any]]:
+        """The job's executions of fire times after `moment` that succeeded."""
+        return [e for e in self.executions(job_id) if e["status"] == "success" and e["scheduledAt"] > moment]
+
+    def complaints(self, role: str) -> list[dict[str, Any]]:
+        """The warnings and errors that the processes of a role logged."""
+        texts = (file.read_text(errors="replace") for file in sorted(self.directory.glob(f"{role}-*.log")))
+        lines = (_json(line) for text in texts for line in text.splitlines())
+        return [line for line in lines if line.get("level") in ("warning", "error", "critical")]
 
 
 @pytest.fixture(scope="module")
@@ -316,10 +323,47 @@ def _json(line: str) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-@pytest.fixture
-def utc_now() -> Callable[[], datetime]:
-    """The moment it is; on one machine this and platform time are the same."""
-    return lambda: datetime.now(UTC)
+class LongReceiver(ThreadingHTTPServer):
+    """A receiver for all tests of a module; answers 200 after `delay_seconds`."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.delay_seconds = 0.0
+        self.webhook_ids: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: callers are killed on purpose."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: LongReceiver
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.webhook_ids.append(self.headers["webhook-id"])
+        time.sleep(self.server.delay_seconds)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the tests look at what was called."""
+
+
+@pytest.fixture(scope="module")
+def long_receiver() -> Iterator[LongReceiver]:
+    """A receiver that lives as long as the module's platform."""
+    with LongReceiver() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
