@@ -26,7 +26,7 @@ from webhookcron.core.request_spec import RequestSpec, SigningSecret
 from webhookcron.core.schedules import Schedule
 from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server, redis_server_command
 from webhookcron.storage.job_documents import tick_job_of
-from webhookcron.ticks.scheduler import mirror_entries
+from webhookcron.ticks.mirroring import mirror_entries
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

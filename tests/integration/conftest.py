@@ -39,7 +39,8 @@ from webhookcron.storage.job_documents import tick_job_of
 from webhookcron.storage.jobs import JobStore
 from webhookcron.storage.rollups import RollupStore
 from webhookcron.ticks import client as redis_connections
-from webhookcron.ticks.scheduler import Scheduler, mirror_entry
+from webhookcron.ticks.mirroring import mirror_entry
+from webhookcron.ticks.scheduler import Scheduler
 from webhookcron.ticks.source import DueFire, TickSource
 from webhookcron.ticks.sweep import Sweep, Swept
 

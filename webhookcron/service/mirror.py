@@ -8,7 +8,7 @@ from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.core.jobs import Job, JobStatus
 from webhookcron.service.platform import Platform
 from webhookcron.storage.job_documents import tick_job_of
-from webhookcron.ticks.scheduler import mirror_entry
+from webhookcron.ticks.mirroring import mirror_entry
 
 log = structlog.get_logger(__name__)
 

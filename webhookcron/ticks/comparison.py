@@ -17,7 +17,7 @@ from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.jobs import JobStatus, TickJob
 from webhookcron.core.schedules import is_fire_time
 from webhookcron.storage.jobs import JobStore
-from webhookcron.ticks.scheduler import mirror_entry
+from webhookcron.ticks.mirroring import mirror_entry
 from webhookcron.ticks.source import MirrorEntry, TickSource
 
 log = structlog.get_logger(__name__)

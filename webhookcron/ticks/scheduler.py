@@ -7,16 +7,15 @@ the execution already claimed.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeGuard
 
 import structlog
 
 from webhookcron.core.errors import (
     BrokerUnavailable,
-    CorruptDocument,
     StoreUnavailable,
     TickSourceUnavailable,
 )
@@ -39,7 +38,8 @@ from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import Cursor, CursorMove, JobStore
 from webhookcron.ticks.cursors import CursorBook
 from webhookcron.ticks.job_cache import TickJobCache
-from webhookcron.ticks.source import Advance, DueFire, MirrorEntry, TickSource
+from webhookcron.ticks.mirroring import corrected, entry_at, is_as_mirrored, set_aside
+from webhookcron.ticks.source import Advance, DueFire, TickSource
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +115,8 @@ class Scheduler:
         moves: list[Advance] = []
         for fire in due:
             job = known.get(fire.job_id)
-            if not _is_as_mirrored(job, fire) or fire.fire_time is None:
-                moves.append(_corrected(fire, job, now))
+            if not is_as_mirrored(job, fire) or fire.fire_time is None:
+                moves.append(corrected(fire, job, now))
             elif needs_exact_cursor(job):
                 exact.append(fire)
             elif is_missed(job, fire.fire_time, now):
@@ -143,8 +143,8 @@ class Scheduler:
         fresh = self._jobs.tick_jobs([pending.job.id for pending in late])
         for pending in late:
             job = fresh.get(pending.job.id)
-            if not _is_as_mirrored(job, pending.fire):
-                moves.append(_corrected(pending.fire, job, now))
+            if not is_as_mirrored(job, pending.fire):
+                moves.append(corrected(pending.fire, job, now))
                 continue
             following = next_fire_time(job.schedule, job.handled_through)
             if following is None:
@@ -162,7 +162,7 @@ class Scheduler:
             except Exception as error:
                 # A definition that nobody foresaw must not keep the other jobs of the slice from firing.
                 log.exception("job.not_planned", job_id=job.id)
-                moves.append(_set_aside(fire, f"{type(error).__name__}: {error}", now))
+                moves.append(set_aside(fire, f"{type(error).__name__}: {error}", now))
                 continue
             if plan.summary is not None:
                 exact.append(fire)
@@ -173,7 +173,7 @@ class Scheduler:
     def _fire_group(self, group: Sequence[_Planned], now: datetime, moves: list[Advance]) -> Fired:
         records = [execution for planned in group for execution in planned.records]
         runs = [execution for planned in group for execution in planned.runs]
-        present = self._create(records, runs)
+        present = self._create(records, runs, now)
         self._push([execution.id for execution in runs if execution.id in present])
         over: list[_Planned] = []
         failed = 0
@@ -188,7 +188,7 @@ class Scheduler:
             if plan.next_fire_time is None:
                 over.append(planned)
             else:
-                moves.append(Advance(fire, _entry(job, plan.next_fire_time, plan.next_act_at)))
+                moves.append(Advance(fire, entry_at(job, plan.next_fire_time, plan.next_act_at)))
         if over:
             self.cursors.flush()
             moves += [self._ended(planned.fire, planned.job, now) for planned in over]
@@ -205,7 +205,7 @@ class Scheduler:
         alone: list[DueFire] = []
         for fire in fires:
             job = fresh.get(fire.job_id)
-            if _is_as_mirrored(job, fire) and (plan := _live_plan(job, now)) is not None:
+            if is_as_mirrored(job, fire) and (plan := _live_plan(job, now)) is not None:
                 planned.append(
                     _Planned(fire, job, plan, *planned_executions(job, plan, now, self._retention))
                 )
@@ -221,7 +221,7 @@ class Scheduler:
     def _carry_out_together(
         self, group: Sequence[_Planned], now: datetime, moves: list[Advance]
     ) -> tuple[Fired, list[DueFire]]:
-        present = self._create((), [execution for planned in group for execution in planned.runs])
+        present = self._create((), [execution for planned in group for execution in planned.runs], now)
         stored = [p for p in group if all(execution.id in present for execution in p.runs)]
         moved = self._jobs.move_cursors([_cursor_move(planned) for planned in stored], now=now)
         done = [planned for planned in stored if planned.job.id in moved]
@@ -229,7 +229,7 @@ class Scheduler:
         self._push(ids)
         over = [p.job for p in done if p.plan.next_fire_time is None]
         moves += [
-            Advance(p.fire, _entry(p.job, p.plan.next_fire_time, p.plan.next_act_at))
+            Advance(p.fire, entry_at(p.job, p.plan.next_fire_time, p.plan.next_act_at))
             for p in done
             if p.plan.next_fire_time is not None
         ]
@@ -247,8 +247,8 @@ class Scheduler:
         """One step of a job whose cursor decides what may run: always from what MongoDB holds now."""
         for _ in range(_EXACT_TRIES):
             job = self._jobs.tick_jobs([fire.job_id]).get(fire.job_id)
-            if not _is_as_mirrored(job, fire):
-                moves.append(_corrected(fire, job, now))
+            if not is_as_mirrored(job, fire):
+                moves.append(corrected(fire, job, now))
                 return Fired()
             pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.max_runs)
             if pending is None:
@@ -256,10 +256,10 @@ class Scheduler:
                 return Fired()
             due_at = act_at(job.id, pending, job.jitter_ms)
             if due_at > now:
-                moves.append(Advance(fire, _entry(job, pending, due_at)))
+                moves.append(Advance(fire, entry_at(job, pending, due_at)))
                 return Fired()
             if waits_for_previous(job, pending, now) and self._previous_is_under_way(job):
-                moves.append(Advance(fire, _entry(job, pending, now + CATCH_UP_LOOK)))
+                moves.append(Advance(fire, entry_at(job, pending, now + CATCH_UP_LOOK)))
                 return Fired()
             try:
                 plan = self._plan_exactly(job, pending, now)
@@ -267,7 +267,7 @@ class Scheduler:
                 raise
             except Exception as error:
                 log.exception("job.not_planned", job_id=job.id)
-                moves.append(_set_aside(fire, f"{type(error).__name__}: {error}", now))
+                moves.append(set_aside(fire, f"{type(error).__name__}: {error}", now))
                 return Fired()
             fired = self._carry_out(job, plan, now)
             if fired is None:
@@ -278,7 +278,7 @@ class Scheduler:
                 made = replace(job, scheduled_runs=job.scheduled_runs + len(plan.runs))
                 moves.append(self._ended(fire, made, now))
             else:
-                moves.append(Advance(fire, _entry(job, plan.next_fire_time, plan.next_act_at)))
+                moves.append(Advance(fire, entry_at(job, plan.next_fire_time, plan.next_act_at)))
             return fired
         return Fired()
 
@@ -295,7 +295,7 @@ class Scheduler:
     def _carry_out(self, job: TickJob, plan: FirePlan, now: datetime) -> Fired | None:
         """Create, move the cursor exactly, push; None when another ticker moved the cursor first."""
         records, runs = planned_executions(job, plan, now, self._retention)
-        present = self._create(records, runs)
+        present = self._create(records, runs, now)
         if any(execution.id not in present for execution in (*records, *runs)):
             log.error("tick.insert_failed", job_id=job.id)
             return Fired(failed=1)
@@ -334,11 +334,16 @@ class Scheduler:
 
     # --- steps
 
-    def _create(self, records: Sequence[Execution], runs: Sequence[Execution]) -> frozenset[str]:
+    def _create(
+        self, records: Sequence[Execution], runs: Sequence[Execution], now: datetime
+    ) -> frozenset[str]:
         """Insert the records of skipped fire times before the runs; the ids that are in MongoDB afterwards."""
         present: frozenset[str] = frozenset()
         if records:
-            present = self._executions.insert(records).present
+            # The sweep counts them, all of a group at once.
+            token = secrets.token_hex(6)
+            uncounted = [replace(r, counted=False, count_token=token, check_at=now) for r in records]
+            present = self._executions.insert(uncounted).present
         if runs:
             present |= self._executions.insert(runs).present
         return present
@@ -357,36 +362,11 @@ class Scheduler:
         reason = _over_reason(job, job.scheduled_runs)
         version = self._jobs.complete(job, reason, now=now)
         if version is None:
-            return _corrected(fire, self._jobs.tick_jobs([job.id]).get(job.id), now)
+            return corrected(fire, self._jobs.tick_jobs([job.id]).get(job.id), now)
         self._source.remove([(job.id, version)])
         self._jobs.mirrored([(job.id, version)])
         log.info("job.completed", job_id=job.id, reason=reason)
         return Advance(fire, None)
-
-
-def mirror_entry(job: TickJob) -> MirrorEntry | None:
-    """How an active job has to be mirrored, from its rule and cursor alone; None when its schedule is over."""
-    pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.max_runs)
-    if pending is None:
-        return None
-    return _entry(job, pending, act_at(job.id, pending, job.jitter_ms))
-
-
-def mirror_entries(jobs: Iterable[TickJob]) -> tuple[list[MirrorEntry], list[TickJob]]:
-    """The entries of active jobs, and those whose schedule is over."""
-    entries: list[MirrorEntry] = []
-    over: list[TickJob] = []
-    for job in jobs:
-        entry = mirror_entry(job)
-        if entry is None:
-            over.append(job)
-        else:
-            entries.append(entry)
-    return entries, over
-
-
-def _entry(job: TickJob, fire_time: datetime, at: datetime | None) -> MirrorEntry:
-    return MirrorEntry(job.id, job.version, fire_time, fire_time if at is None else at)
 
 
 def _cursor(job: TickJob, plan: FirePlan) -> Cursor:
@@ -416,26 +396,6 @@ def _cursor_move(planned: _Planned) -> CursorMove:
 
 def _over_reason(job: TickJob, runs: int) -> str:
     return "all runs made" if job.max_runs is not None and runs >= job.max_runs else "schedule over"
-
-
-def _is_as_mirrored(job: TickJob | CorruptDocument | None, fire: DueFire) -> TypeGuard[TickJob]:
-    return isinstance(job, TickJob) and job.status is JobStatus.ACTIVE and job.version == fire.version
-
-
-def _corrected(fire: DueFire, job: TickJob | CorruptDocument | None, now: datetime) -> Advance:
-    """Mirror what MongoDB says where the mirror says something else, or nothing readable; nothing fires yet."""
-    if isinstance(job, CorruptDocument):
-        return _set_aside(fire, job.reason, now)
-    if job is None or job.status is not JobStatus.ACTIVE:
-        return Advance(fire, None)
-    return Advance(fire, mirror_entry(job))
-
-
-def _set_aside(fire: DueFire, reason: str, now: datetime) -> Advance:
-    """A job that cannot be read is looked at again in five minutes; the others go on."""
-    log.error("job.corrupt", job_id=fire.job_id, reason=reason)
-    moment = now + timedelta(minutes=5)
-    return Advance(fire, MirrorEntry(fire.job_id, fire.version or 0, fire.fire_time or moment, moment))
 
 
 def _groups(planned: Iterable[_Planned]) -> Iterator[list[_Planned]]:
