@@ -36,12 +36,15 @@ from webhookcron.delivery.recorder import Recorder
 from webhookcron.delivery.secrets import SecretBox
 from webhookcron.delivery.transport import Transport
 from webhookcron.delivery.worker import register, serve
+from webhookcron.maintenance.chores import Chore, Chores
+from webhookcron.maintenance.rollup_merging import RollupMerging
 from webhookcron.storage import client as mongo
 from webhookcron.storage import indexes
 from webhookcron.storage.api_keys import ApiKeyStore
 from webhookcron.storage.client import Document
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
+from webhookcron.storage.rollups import RollupStore
 from webhookcron.ticks import client as redis_client
 from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.comparison import FullComparison
@@ -84,6 +87,7 @@ class Platform:
     celery: Celery
     jobs: JobStore
     executions: ExecutionStore
+    rollups: RollupStore
     api_keys: ApiKeyStore
     source: TickSource
     clock: PlatformClock
@@ -121,6 +125,7 @@ def connect(settings: Settings) -> Platform:
         celery=celery,
         jobs=jobs,
         executions=executions,
+        rollups=RollupStore(database),
         api_keys=ApiKeyStore(database),
         source=source,
         clock=PlatformClock(redis, on_jump=_report_jump),
@@ -164,9 +169,13 @@ def run_ticker(settings: Settings) -> None:
         )
         reconciling = threading.Thread(target=reconciler.run, args=(stop,), name="reconciler", daemon=True)
         reconciling.start()
+        chores = _chores(platform)
+        doing_chores = threading.Thread(target=chores.run, args=(stop,), name="chores", daemon=True)
+        doing_chores.start()
         log.info("ticker.started")
         ticker.run(stop)
         reconciling.join(timeout=10)
+        doing_chores.join(timeout=5)
         log.info("ticker.stopped")
 
 
@@ -176,7 +185,7 @@ def _reconciler(platform: Platform) -> Reconciler:
         executions=platform.executions,
         source=platform.source,
         enqueue=platform.enqueue,
-        count_final=OutcomeCounter(platform.jobs, platform.executions).recover,
+        count_final=OutcomeCounter(platform.jobs, platform.executions, platform.rollups).recover,
         retention=timedelta(days=platform.settings.retention_days),
     )
     return Reconciler(
@@ -186,6 +195,17 @@ def _reconciler(platform: Platform) -> Reconciler:
         sweep=sweep,
         comparison=FullComparison(jobs=platform.jobs, source=platform.source),
         compare_every=timedelta(seconds=platform.settings.sync_interval_seconds),
+    )
+
+
+def _chores(platform: Platform) -> Chores:
+    retention = timedelta(days=platform.settings.retention_days)
+    return Chores(
+        [
+            Chore("rollups", timedelta(seconds=2), RollupMerging(platform.rollups, retention=retention)),
+        ],
+        hold_turn=platform.source.hold_turn,
+        now=platform.clock.now,
     )
 
 
@@ -237,7 +257,7 @@ def _engine(platform: Platform, *, on_broken: Callable[[], None]) -> Engine:
     recorder = Recorder(
         jobs=platform.jobs,
         executions=platform.executions,
-        counter=OutcomeCounter(platform.jobs, platform.executions),
+        counter=OutcomeCounter(platform.jobs, platform.executions, platform.rollups),
         slots=slots,
         enqueue=platform.enqueue,
         now=now,

@@ -1,7 +1,8 @@
-"""Adding outcomes to the counters of their jobs: each exactly once, whoever dies in between.
+"""Adding outcomes to the counters of their jobs and to the roll-ups: each exactly once, whoever dies in between.
 
 The outcomes of a group carry a token. A job's counters take a group together with its token, and refuse a token that
-they hold already; only then are the executions marked as counted. Whatever stops in between is repeated by the sweep.
+they hold already, as the roll-ups do; only then are the executions marked as counted. Whatever stops in between is
+repeated by the sweep.
 """
 
 from __future__ import annotations
@@ -10,20 +11,27 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from webhookcron.core.executions import COUNTED_STATUSES, Execution, ExecutionStatus
+from webhookcron.core.rollups import shares_of
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore, OutcomeCount
+from webhookcron.storage.rollups import RollupStore
 
 
 class OutcomeCounter:
     """Counts groups of final executions. Raises StoreUnavailable; calling again repeats nothing."""
 
-    def __init__(self, jobs: JobStore, executions: ExecutionStore) -> None:
+    def __init__(self, jobs: JobStore, executions: ExecutionStore, rollups: RollupStore) -> None:
         self._jobs = jobs
         self._executions = executions
+        self._rollups = rollups
 
     def count_group(self, executions: Sequence[Execution], token: str) -> None:
         """Count the whole of a group whose outcomes were recorded with `token`."""
+        if not executions:
+            return
         self._jobs.count_outcomes(outcome_counts(executions), token)
+        ended_at = max(execution.completed_at or execution.queued_at for execution in executions)
+        self._rollups.add(token, shares_of(executions), check_at=executions[0].check_at, now=ended_at)
         self._executions.mark_counted([execution.id for execution in executions])
 
     def recover(self, executions: Sequence[Execution]) -> None:

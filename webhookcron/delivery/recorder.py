@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
-from webhookcron.core.executions import COUNTED_STATUSES, Execution
+from webhookcron.core.executions import Execution
 from webhookcron.delivery.claimer import EndedClaim
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.overlap import OverlapSlots
@@ -152,8 +152,7 @@ class Recorder:
         An execution whose lease was taken over is left alone: its guard does not hold any more.
         """
         all_ours = self._executions.apply([record.update for record in records]) == len(records)
-        finals = [record.final for record in records if record.final is not None]
-        counted = [execution for execution in finals if execution.status in COUNTED_STATUSES]
+        counted = [record.final for record in records if record.final is not None]
         if counted and not all_ours:
             counted = self._still_ours(counted, token)
         if counted:

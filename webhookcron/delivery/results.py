@@ -92,6 +92,7 @@ def record_of(call: CallResult, *, count_token: str, retention: timedelta, dice:
             started_at=execution.started_at or call.started_at,
             completed_at=call.ended_at,
             duration_ms=attempt.duration_ms,
+            check_at=set_["checkAt"],
         )
     change: dict[str, dict[str, Any]] = {
         "$set": set_,
@@ -112,17 +113,12 @@ def ended_record(ended: EndedClaim, *, now: datetime, count_token: str, retentio
     if ended.retention_days is not None:
         retention = timedelta(days=ended.retention_days)
     status, reason = ended.ending
-    # Skipped and cancelled executions are in no counter, so nothing is left to do about them.
+    fields = _final_fields(status, now, count_token, retention)
     change: dict[str, dict[str, Any]] = {
-        "$set": {
-            "status": status.value,
-            "reason": reason.value,
-            "completedAt": now,
-            "expireAt": now + retention,
-        },
-        "$unset": {"claim": "", "checkAt": ""},
+        "$set": {**fields, "reason": reason.value},
+        "$unset": {"claim": ""},
     }
-    final = replace(ended.execution, status=status, completed_at=now)
+    final = replace(ended.execution, status=status, completed_at=now, check_at=fields["checkAt"])
     return Record(
         GuardedUpdate(ended.execution.id, _guard(ended.token), change), final, holds_slot=ended.holds_slot
     )

@@ -89,7 +89,11 @@ INDEXES: tuple[Index, ...] = (
     ),
     Index("rollupParts", (("addedAt", _UP),), "parts to merge", partial={"addedAt": _DATE}),
     Index(
-        "rollupParts", (("expireAt", _UP),), "merged parts", partial={"expireAt": _DATE}, expire_after_seconds=0
+        "rollupParts",
+        (("expireAt", _UP),),
+        "merged parts",
+        partial={"expireAt": _DATE},
+        expire_after_seconds=0,
     ),
     Index("rollups", (("ownerId", _UP), ("jobId", _UP), ("hourAt", _UP)), "hours of an owner"),
     Index("rollups", (("jobId", _UP), ("hourAt", _UP)), "hours of a job, or of all owners"),
