@@ -45,7 +45,7 @@ class Interrupted:
 def interrupted_tick(
     world: Any, step: str, seconds: float, scheduler: Scheduler, change: Callable[[], Any]
 ) -> None:
-    """One tick of a ticker that remembers the job, with the change at `step` of it, or after it if it has no such step."""
+    """One tick of a ticker that remembers the job, with the change at `step` of it, or else after it."""
     now = world.at(seconds)
     events = [change]
 
