@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany, UpdateOne
 from pymongo.collection import Collection
 
 from webhookcron.core.errors import CorruptDocument
@@ -32,11 +33,14 @@ class JobMirroring:
         """These versions are mirrored; a job changed again meanwhile stays due."""
         if not versions:
             return
+        by_version: dict[int, list[str]] = defaultdict(list)
+        for job_id, version in versions:
+            by_version[version].append(job_id)
         with driver_errors_translated():
             self._collection.bulk_write(
                 [
-                    UpdateOne({"_id": job_id, "version": version}, {"$unset": {"mirrorDue": ""}})
-                    for job_id, version in versions
+                    UpdateMany({"_id": {"$in": ids}, "version": version}, {"$unset": {"mirrorDue": ""}})
+                    for version, ids in by_version.items()
                 ],
                 ordered=False,
             )
