@@ -9,6 +9,8 @@ from __future__ import annotations
 import click
 
 from webhookcron import __version__
+from webhookcron.cli.apply import apply, diff
+from webhookcron.cli.export import export, schema
 from webhookcron.cli.listen import listen
 from webhookcron.cli.processes import api, ticker, worker
 from webhookcron.cli.setup import admin_key, indexes, secret_key
@@ -30,5 +32,5 @@ def main() -> None:
     """
 
 
-for command in (up, api, ticker, worker, indexes, secret_key, admin_key, listen):
+for command in (up, api, ticker, worker, indexes, secret_key, admin_key, listen, apply, diff, export, schema):
     main.add_command(command)

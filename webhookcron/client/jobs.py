@@ -67,3 +67,42 @@ def _hint(called: str, jobs: list[Resource]) -> str:
     if not near:
         return "; `webhookcron jobs list` shows them"
     return f"; did you mean {' or '.join(repr(by_fold[fold]) for fold in near[:MAX_PROPOSED])}?"
+
+
+def own_jobs_by_key(
+    api: ApiClient, *, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Resource]:
+    """The caller's own jobs that have a key, by it: those that `PUT /api/cron/by-key/{key}` addresses.
+
+    Raises NoSuchJob when keys of several users cannot be told apart.
+    """
+    owner_id = own_id(api)
+    found: dict[str, Resource] = {}
+    for job in all_jobs(api, progress=progress):
+        key = job["key"]
+        if key is None or (owner_id is not None and job["ownerId"] != owner_id):
+            continue
+        if key in found:
+            raise NoSuchJob(
+                f"several users have a job with the key {key!r}, and the API does not say whose key this is: "
+                "use the key of a member instead of an admin's"
+            )
+        found[key] = job
+    return found
+
+
+def own_id(api: ApiClient) -> str | None:
+    """The id of the user whose key is used; None where the API does not tell."""
+    try:
+        me = api.get("/api/auth/me")
+    except ApiRefused as error:
+        if error.status != 404:
+            raise
+        return None
+    id_ = me.get("id")
+    return id_ if isinstance(id_, str) else None
+
+
+def default_timezone(api: ApiClient) -> str:
+    """The zone that the platform gives to schedules that name none."""
+    return str(api.post("/api/cron/preview", {"cronExpression": "0 0 * * *", "count": 1})["timezone"])

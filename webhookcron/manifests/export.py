@@ -14,14 +14,14 @@ from webhookcron.manifests.yaml_writing import write_yaml
 from webhookcron.service.secret_values import MASK
 
 HEADER = """\
-# Cron jobs, as code: `webhookcron apply -f FILE` makes the platform look like this file, after showing what would change.
+# Cron jobs, as code: `webhookcron apply -f FILE` makes the platform look like this file; it first shows what changes.
 # What a job leaves out has its default; `webhookcron schema` prints a JSON Schema that lets editors help.
 """
 
 SECRETS_NOTE = """\
 # Secrets are never exported. *** keeps the secret that the platform has for this job; where there is none yet, as on
-# another platform, write a reference instead, such as ${env:REPORT_TOKEN}. Signing secrets are not part of the file: they
-# stay as they are, and a new job gets one of its own unless it says `signingSecret: ${env:REPORT_SIGNING_SECRET}`.
+# another platform, write a reference instead, such as ${env:REPORT_TOKEN}. Signing secrets stay as they are; a new job
+# gets one of its own, unless it says `signingSecret: ${env:REPORT_SIGNING_SECRET}`.
 """
 
 EMPTY = "jobs: []\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from apispec import APISpec
@@ -19,10 +20,10 @@ _WALL_TIMES = ("runAt",)
 
 def manifest_schema() -> dict[str, Any]:
     """The schema of one file, as JSON values."""
-    plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: None)
+    plugin = MarshmallowPlugin(schema_name_resolver=_inline)
     APISpec(title="webhookcron", version=__version__, openapi_version="3.1.0", plugins=[plugin])
-    assert plugin.converter is not None
-    job: dict[str, Any] = plugin.converter.schema2jsonschema(JobFields(exclude=("delay_ms",)))
+    convert: Callable[[JobFields], dict[str, Any]] = plugin.converter.schema2jsonschema  # type: ignore[union-attr]
+    job = convert(JobFields(exclude=("delay_ms",)))
     properties = job["properties"]
     _to_dialect(job)
     for name in _WALL_TIMES:
@@ -46,6 +47,11 @@ def manifest_schema() -> dict[str, Any]:
             "jobs": {"type": ["array", "null"], "items": _job(job, properties)},
         },
     }
+
+
+def _inline(_: object) -> str:
+    """No name: schemas inside schemas stand where they are used, not in a list of OpenAPI's."""
+    return ""
 
 
 def _job(job: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
