@@ -61,8 +61,26 @@ class Settings:
     """Address ranges that may be called although they are not public."""
     allowed_target_ports: frozenset[int] | None = None
     """Ports that may be called; None = every port."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of web pages that may call the API from browsers; `*` = every one."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Address ranges whose X-Forwarded-For, -Proto and -Host headers are believed."""
+    open_registration: bool = False
+    """Whether anyone may make an account; the first one may be made in any case."""
+    rate_limit: str | None = "6000 per minute"
+    """Requests of one API key or login; None = no limit."""
+    rate_limit_anonymous: str | None = "100 per 15 minutes"
+    """Requests of one address that are not signed in; None = no limit."""
+    rate_limit_trigger: str | None = "10 per minute"
+    """Manual triggers of one API key or login; None = no limit."""
+    rate_limit_login: str | None = "10 per 15 minutes"
+    """Attempts to log in to one account from one address; None = no limit."""
     retention_days: int = 30
     """Days that finished executions are kept."""
+    audit_retention_days: int = 365
+    """Days that the audit trail is kept."""
+    failure_retention_factor: int = 3
+    """How many times longer than others failed executions are kept."""
     sync_interval_seconds: int = 300
     """Seconds between two full comparisons of the mirror with MongoDB."""
     tick_interval_ms: int = 250
@@ -73,6 +91,18 @@ class Settings:
     """Calls that one worker process has in flight to one host at most."""
     drain_seconds: int = 25
     """How long a stopping worker waits for the calls in flight."""
+    metrics_host: str = "127.0.0.1"
+    """Where ticker and worker answer for their metrics."""
+    metrics_port: int = 0
+    """The port of ticker and worker for their metrics; 0 = none."""
+    smtp_url: str = field(default="", repr=False)
+    """URL of the mail server that alerts are sent through; empty = no e-mail."""
+    smtp_from: str = "webhookcron <webhookcron@localhost>"
+    """The sender of alert e-mails."""
+    alert_digest_minutes: int = 60
+    """While a job keeps failing, its alerts come together so often."""
+    apprise_urls: tuple[str, ...] = field(default=(), repr=False)
+    """Where alerts with the channel `operator` go, in Apprise's notation."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "console"
@@ -125,8 +155,44 @@ VARIABLES: tuple[Variable, ...] = (
         read=values.ports,
         empty_means_unset=False,
     ),
+    Variable(name=PREFIX + "ALLOWED_ORIGINS", field="allowed_origins", read=values.origins),
+    Variable(name=PREFIX + "TRUSTED_PROXIES", field="trusted_proxies", read=values.networks),
+    Variable(
+        name=PREFIX + "OPEN_REGISTRATION", field="open_registration", read=values.switch, default="false"
+    ),
+    Variable(name=PREFIX + "RATE_LIMIT", field="rate_limit", read=values.rate, default="6000 per minute"),
+    Variable(
+        name=PREFIX + "RATE_LIMIT_ANONYMOUS",
+        field="rate_limit_anonymous",
+        read=values.rate,
+        default="100 per 15 minutes",
+    ),
+    Variable(
+        name=PREFIX + "RATE_LIMIT_TRIGGER",
+        field="rate_limit_trigger",
+        read=values.rate,
+        default="10 per minute",
+    ),
+    Variable(
+        name=PREFIX + "RATE_LIMIT_LOGIN",
+        field="rate_limit_login",
+        read=values.rate,
+        default="10 per 15 minutes",
+    ),
     Variable(
         name=PREFIX + "RETENTION_DAYS", field="retention_days", read=values.integer(1, 3650), default="30"
+    ),
+    Variable(
+        name=PREFIX + "AUDIT_RETENTION_DAYS",
+        field="audit_retention_days",
+        read=values.integer(1, 3650),
+        default="365",
+    ),
+    Variable(
+        name=PREFIX + "FAILURE_RETENTION_FACTOR",
+        field="failure_retention_factor",
+        read=values.integer(1, 100),
+        default="3",
     ),
     Variable(
         name=PREFIX + "SYNC_INTERVAL_SECONDS",
@@ -152,6 +218,24 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         name=PREFIX + "DRAIN_SECONDS", field="drain_seconds", read=values.integer(0, 3600), default="25"
     ),
+    Variable(
+        name=PREFIX + "METRICS_HOST", field="metrics_host", read=values.host_to_bind, default="127.0.0.1"
+    ),
+    Variable(name=PREFIX + "METRICS_PORT", field="metrics_port", read=values.integer(0, 65535), default="0"),
+    Variable(name=PREFIX + "SMTP_URL", field="smtp_url", read=values.smtp_url, secret=True),
+    Variable(
+        name=PREFIX + "SMTP_FROM",
+        field="smtp_from",
+        read=values.mail_sender,
+        default="webhookcron <webhookcron@localhost>",
+    ),
+    Variable(
+        name=PREFIX + "ALERT_DIGEST_MINUTES",
+        field="alert_digest_minutes",
+        read=values.integer(1, 10_080),
+        default="60",
+    ),
+    Variable(name=PREFIX + "APPRISE_URLS", field="apprise_urls", read=values.apprise_urls, secret=True),
     Variable(
         name=PREFIX + "LOG_LEVEL",
         field="log_level",

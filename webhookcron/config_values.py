@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from email.utils import parseaddr
 from importlib.resources import files
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -18,6 +19,9 @@ SECRET_KEY_MIN_CHARACTERS = 16
 
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_RATE = re.compile(
+    r"([0-9]{1,7})\s*(?:per|/)\s*(?:([0-9]{1,5})\s*)?(second|minute|hour|day)s?", re.ASCII
+)
 _DATABASE_FORBIDDEN = frozenset('/\\. "$*<>:|?\0')
 """MongoDB manual, "Restrictions on Database Names": the union of what Unix and Windows servers refuse."""
 
@@ -110,6 +114,35 @@ def secret_keys(text: str) -> tuple[str, ...]:
     return keys
 
 
+def smtp_url(text: str) -> str:
+    """The URL of a mail server: smtp:// (STARTTLS where the server offers it), smtp+starttls:// (always), smtps://."""
+    wanted = "smtp://, smtp+starttls:// or smtps:// with host, and user:password@ and :port where needed"
+    try:
+        parts = urlsplit(text)
+        complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in ("smtp", "smtp+starttls", "smtps") or not complete or parts.path not in ("", "/"):
+        raise ValueError(wanted)
+    return text
+
+
+def mail_sender(text: str) -> str:
+    """A mail address, with or without a name before it."""
+    name, address = parseaddr(text)
+    if re.fullmatch(r"[^@\s]+@[^@\s]+", address) is None or not (name + address).isprintable():
+        raise ValueError("a mail address, such as cron@example.com or Cron <cron@example.com>")
+    return text
+
+
+def apprise_urls(text: str) -> tuple[str, ...]:
+    """URLs in Apprise's notation, separated by blanks; which services exist is Apprise's business."""
+    urls = tuple(text.split())
+    if any(re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", url, re.IGNORECASE) is None for url in urls):
+        raise ValueError("URLs that Apprise knows, separated by blanks, such as slack://… or mailto://…")
+    return urls
+
+
 def host_to_bind(text: str) -> str:
     """A host name or address to listen on, without brackets."""
     bare = text.removeprefix("[").removesuffix("]")
@@ -172,6 +205,41 @@ def ports(text: str) -> frozenset[int]:
     if not found:
         raise ValueError(wanted)
     return frozenset(found)
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins of web pages as browsers send them (RFC 6454 section 6.2), or `*` for every one."""
+    wanted = "origins such as https://app.example.com separated by commas, without a path, or *"
+    found = tuple(dict.fromkeys(part.lower().rstrip("/") for part in items(text)))
+    for origin in found:
+        try:
+            parts = urlsplit(origin)
+            complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            raise ValueError(wanted) from None
+        plain = origin == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
+        if origin != "*" and not (complete and plain and "*" not in origin):
+            raise ValueError(wanted)
+    if not found:
+        raise ValueError(wanted)
+    return found
+
+
+def switch(text: str) -> bool:
+    """true or false."""
+    if text.lower() not in ("true", "false"):
+        raise ValueError("true or false")
+    return text.lower() == "true"
+
+
+def rate(text: str) -> str | None:
+    """So many per so much time, as `100 per 15 minutes`; None for `off`."""
+    if text.lower() == "off":
+        return None
+    match = _RATE.fullmatch(text.strip().lower())
+    if match is None or int(match[1]) == 0 or int(match[2] or 1) == 0:
+        raise ValueError("a rate such as 100 per 15 minutes (second, minute, hour or day), or off")
+    return f"{int(match[1])} per {int(match[2] or 1)} {match[3]}"
 
 
 def _is_address(text: str) -> bool:

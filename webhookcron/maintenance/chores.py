@@ -92,4 +92,4 @@ class Chores:
 
     def _failed(self, chore: Chore, every: float) -> float:
         self._failures[chore.name] += 1
-        return max(every, min(LONGEST_BACKOFF_SECONDS, 0.5 * 2 ** self._failures[chore.name]))
+        return max(every, min(LONGEST_BACKOFF_SECONDS, 0.5 * self._failures[chore.name]))
