@@ -25,7 +25,7 @@ from pymongo.errors import PyMongoError
 from table import findings, table
 
 APIS, TICKERS, WORKERS = 2, 3, 3
-SECONDS_PER_EDIT = 0.8
+SECONDS_PER_EDIT = 0.4
 PROGRESS_SECONDS = 10.0
 WARM_UP_SECONDS = 4.0
 LATE_MS = 8_000
@@ -83,7 +83,7 @@ def _run(options: Options, machine: Machine) -> int:
     say("faults are over; waiting until nothing is behind")
     late = _behind(machine, chaos, editor)
     edits = editor.counts.copy()
-    editor.pause_all()
+    late += editor.pause_all()
     # Jobs that could not be paused are completed: whatever their rules still asked for is over by now.
     end_ms = time.time_ns() // 1_000_000
     say("all jobs are paused; waiting until everything is final")
@@ -105,6 +105,9 @@ def _run(options: Options, machine: Machine) -> int:
         say(f"clocks were off by {min(machine.offsets)} to {max(machine.offsets)} s")
     if not result.clean:
         print(findings(result), flush=True)
+        if options.keep:
+            everything = [*result.lost, *result.doubled, *result.problems]
+            (machine.directory / "findings").write_text("\n".join(everything))
         return 1
     return 0
 
@@ -116,10 +119,10 @@ def _let_it_happen(machine: Machine, chaos: Chaos, editor: Editor) -> None:
         chaos.step()
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + 2
-            _quietly(editor.resolve)
+            _unless_away(machine, editor.resolve)
         if time.monotonic() >= next_word:
             next_word = time.monotonic() + PROGRESS_SECONDS
-            done = _quietly(lambda: machine.database["executions"].estimated_document_count())
+            done = _unless_away(machine, machine.database["executions"].estimated_document_count)
             say(
                 f"{sum(chaos.counts.values())} faults, {sum(editor.counts.values())} edits, "
                 f"{'?' if done is None else done} executions"
@@ -132,13 +135,12 @@ def _behind(machine: Machine, chaos: Chaos, editor: Editor) -> list[str]:
     deadline = time.monotonic() + CATCH_UP_SECONDS
     while True:
         chaos.step()
-        late = _quietly(lambda: _late_jobs(machine, editor.jobs))
+        late = _unless_away(machine, lambda: _late_jobs(machine, editor.jobs))
         if late == []:
             break
         if time.monotonic() > deadline:
             return [f"still behind: {text}" for text in late or ["the store does not answer"]]
         time.sleep(0.5)
-    editor.resolve(for_good=True)
     return []
 
 
@@ -192,8 +194,10 @@ def _errors_logged(machine: Machine) -> list[str]:
     return found
 
 
-def _quietly(look: Callable[[], Any]) -> Any:
-    """What `look` says; None while the store is away."""
+def _unless_away(machine: Machine, look: Callable[[], Any]) -> Any:
+    """What `look` says; None while the store is away. No fault waits for it."""
+    if any(process.busy for process in machine.processes["store"]):
+        return None
     try:
         return look()
     except PyMongoError:

@@ -19,6 +19,7 @@ from machine import Machine
 from rules import pace_of
 
 ANSWER_SECONDS = 8.0
+PAUSE_TRIES = 10
 MOST_DELETED = 0.1
 """The share of jobs that may be deleted."""
 
@@ -56,15 +57,26 @@ class Editor:
             self._thread.join()
         self._session.close()
 
-    def pause_all(self) -> None:
-        """End the load: every job that still fires is paused, which is an edit like any other."""
-        for job in self.jobs:
-            for _ in range(20):
-                if job.gone or job.paused or job.unsure is not None or job.job_id is None:
-                    break
-                if self._change(job, Change.PAUSE, "POST", f"/{job.job_id}/pause"):
-                    break
-                self.resolve()
+    def pause_all(self) -> list[str]:
+        """End the load: every job that still fires is paused, which is an edit like any other; those that could not be.
+
+        Only for when no fault is under way any more.
+        """
+        self.resolve(for_good=True)
+        return [
+            f"{job.key} could not be paused"
+            for job in self.jobs
+            if not (job.gone or job.paused or job.job_id is None or self._pause_for_good(job))
+        ]
+
+    def _pause_for_good(self, job: JobHistory) -> bool:
+        for _ in range(PAUSE_TRIES):
+            if self._change(job, Change.PAUSE, "POST", f"/{job.job_id}/pause") or job.paused:
+                return True
+            # A connection that an ended API left behind brings no answer; it may have been done all the same.
+            time.sleep(0.2)
+            self.resolve(for_good=True)
+        return job.paused
 
     def resolve(self, *, for_good: bool = False) -> None:
         """Look in the store what became of changes whose answer was lost; `for_good` gives up those not done yet."""

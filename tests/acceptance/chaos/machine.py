@@ -137,7 +137,7 @@ class Machine:
         self._add("redis", redis_command, environment)
         for process in self.all():
             process.start()
-        self.mongo = MongoClient(mongodb_uri, tz_aware=True, timeoutMS=5000, serverSelectionTimeoutMS=5000)
+        self.mongo = MongoClient(mongodb_uri, tz_aware=True, timeoutMS=2000, serverSelectionTimeoutMS=2000)
         self.redis = redis.Redis(unix_socket_path=str(redis_socket), socket_timeout=5)
         self._await_stores()
 
