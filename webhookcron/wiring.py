@@ -23,6 +23,7 @@ from redis import Redis
 from webhookcron import __version__
 from webhookcron.config import Settings
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
+from webhookcron.core.executions import Reason
 from webhookcron.core.targets import TargetPolicy
 from webhookcron.delivery.broker import Publisher, celery_app
 from webhookcron.delivery.caller import WebhookCaller
@@ -46,6 +47,7 @@ from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
 from webhookcron.storage.rollups import RollupStore
 from webhookcron.ticks import client as redis_client
+from webhookcron.ticks.circuits import CircuitBoard
 from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.comparison import FullComparison
 from webhookcron.ticks.reconciler import Reconciler
@@ -90,6 +92,7 @@ class Platform:
     rollups: RollupStore
     api_keys: ApiKeyStore
     source: TickSource
+    circuits: CircuitBoard
     clock: PlatformClock
     scheduler: Scheduler
     target_policy: TargetPolicy
@@ -128,6 +131,7 @@ def connect(settings: Settings) -> Platform:
         rollups=RollupStore(database),
         api_keys=ApiKeyStore(database),
         source=source,
+        circuits=CircuitBoard(redis, key_prefix=settings.key_prefix),
         clock=PlatformClock(redis, on_jump=_report_jump),
         scheduler=Scheduler(
             jobs=jobs,
@@ -280,8 +284,26 @@ def _engine(platform: Platform, *, on_broken: Callable[[], None]) -> Engine:
         most_per_host=settings.max_per_host,
         stopping=stopping,
         on_broken=on_broken,
+        put_off=lambda ids, seconds: platform.executions.put_off(
+            ids, Reason.CIRCUIT_OPEN, now() + timedelta(seconds=seconds)
+        ),
+        on_circuit=lambda host, seconds: _show_circuit(platform, host, seconds),
     )
     return engine
+
+
+def _show_circuit(platform: Platform, host: str, seconds: float) -> None:
+    pause = timedelta(seconds=seconds)
+    try:
+        if seconds:
+            log.warning("circuit.opened", host=host, seconds=seconds)
+            platform.circuits.opened(host, platform.clock.now() + pause, pause)
+        else:
+            log.info("circuit.closed", host=host)
+            platform.circuits.closed(host)
+    except TickSourceUnavailable as error:
+        # Only to be seen; nothing is decided by it.
+        log.warning("circuit.not_shown", host=host, reason=str(error))
 
 
 def ensure_indexes(settings: Settings) -> list[str]:

@@ -99,6 +99,8 @@ class Reason(StrEnum):
     """Someone cancelled it."""
     LOST = "lost"
     """Workers that had claimed it died, too many times."""
+    CIRCUIT_OPEN = "circuitOpen"
+    """Queued until its host, which could not be connected to several times in a row, is tried again."""
     WAITING = "waiting"
     """Queued behind the job's execution that is under way."""
 

@@ -66,6 +66,15 @@ class Backlog:
                 del self._queues[host]
         return taken
 
+    def take_host(self, host: str) -> list[str]:
+        """Everything that waits for `host`."""
+        queue = self._queues.pop(host, None)
+        if queue is None:
+            return []
+        self._turns.remove(host)
+        self._known.difference_update(queue)
+        return list(queue)
+
     def take_all(self) -> list[str]:
         """Everything that waits."""
         return [execution_id for execution_id, _ in self.take(len(self._known), lambda _host, wanted: wanted)]

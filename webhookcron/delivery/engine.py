@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ import structlog
 from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
 from webhookcron.core.request_spec import FireContext
 from webhookcron.delivery.backlog import Backlog
+from webhookcron.delivery.breakers import HostBreakers
 from webhookcron.delivery.caller import WebhookCall, WebhookCaller
 from webhookcron.delivery.claimer import Claim, Claimer
 from webhookcron.delivery.in_flight import InFlight, Pace
@@ -65,8 +67,17 @@ class Engine:
         most_per_host: int,
         stopping: threading.Event,
         on_broken: Callable[[], None],
+        put_off: Callable[[Sequence[str], float], None],
+        on_circuit: Callable[[str, float], None],
     ) -> None:
-        """`on_broken` is called when the engine can deliver no more and the process has to be started anew."""
+        """What is called back, besides `enqueue` and `now`:
+
+        on_broken   the engine can deliver no more, and the process has to be started anew.
+        put_off     these executions stay queued and come again after so many seconds.
+        on_circuit  the circuit of a host opened for so many seconds (0 = it closed).
+        """
+        self._put_off = put_off
+        self._on_circuit = on_circuit
         self._on_broken = on_broken
         self._claimer = claimer
         self._caller = caller
@@ -81,6 +92,8 @@ class Engine:
         self._others_next = False
         self._backlog = Backlog()
         self._in_flight = InFlight(most_in_flight, most_per_host)
+        self._breakers = HostBreakers()
+        self._circuit_changes: list[tuple[str, float]] = []
         self._unrecorded = 0
         self._thread = threading.Thread(target=self._run, name="claimer", daemon=True)
 
@@ -155,7 +168,7 @@ class Engine:
         """(id, host) of what to claim next, places reserved, as soon as there is room; None to stop."""
         while True:
             with self._changed:
-                while not self._stopping.is_set() and not self._offered:
+                while not self._stopping.is_set() and not self._offered and not self._circuit_changes:
                     batch = self._reserved()
                     if batch:
                         if not self._transport.closed:
@@ -172,7 +185,9 @@ class Engine:
                 log.critical("engine.transport_ended", reason="the worker stops, to be started anew")
                 self._on_broken()
                 return None
-            self._line_up(offered)
+            self._tell_circuits()
+            if offered:
+                self._line_up(offered)
 
     def _line_up(self, offered: list[str]) -> None:
         try:
@@ -180,10 +195,38 @@ class Engine:
         except StoreUnavailable:
             self.offer(offered)
             raise
+        self._put_off_open(lined_up)
+        clock = time.monotonic()
         with self._changed:
-            dropped = self._backlog.add(lined_up)
+            dropped = self._backlog.add(
+                pair for pair in lined_up if not self._breakers.wait_of(pair[1], clock)
+            )
         if dropped:
             log.warning("engine.backlog_full", executions=dropped)
+
+    def _put_off_open(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Put off those of (id, host) whose hosts are to be left alone. Raises StoreUnavailable."""
+        waits: dict[float, list[str]] = defaultdict(list)
+        clock = time.monotonic()
+        with self._changed:
+            for execution_id, host in pairs:
+                if wait := self._breakers.wait_of(host, clock):
+                    waits[wait].append(execution_id)
+        for wait, ids in waits.items():
+            self._put_off(ids, wait)
+
+    def _tell_circuits(self) -> None:
+        """Tell of circuits that opened or closed, and put off what waits for hosts whose circuit opened."""
+        with self._changed:
+            changes, self._circuit_changes = self._circuit_changes, []
+            waiting = [(i, host) for host, pause in changes if pause for i in self._backlog.take_host(host)]
+        for host, pause in changes:
+            self._on_circuit(host, pause)
+        try:
+            self._put_off_open(waiting)
+        except StoreUnavailable:
+            self.offer([execution_id for execution_id, _ in waiting])
+            raise
 
     def _reserved(self) -> list[tuple[str, str]]:
         self._in_flight.look_at_slow_ones(time.monotonic())
@@ -199,10 +242,17 @@ class Engine:
         return []
 
     def _reserve_quick(self, host: str, wanted: int) -> int:
-        return self._in_flight.reserve(host, wanted) if self._in_flight.pace_of(host) is Pace.QUICK else 0
+        return self._reserve(host, wanted) if self._in_flight.pace_of(host) is Pace.QUICK else 0
 
     def _reserve_other(self, host: str, wanted: int) -> int:
-        return 0 if self._in_flight.pace_of(host) is Pace.QUICK else self._in_flight.reserve(host, wanted)
+        return 0 if self._in_flight.pace_of(host) is Pace.QUICK else self._reserve(host, wanted)
+
+    def _reserve(self, host: str, wanted: int) -> int:
+        room = self._in_flight.reserve(host, wanted)
+        admitted = self._breakers.admit(host, room, time.monotonic())
+        if admitted < room:
+            self._in_flight.release(host, room - admitted)
+        return admitted
 
     def _deliver(self, batch: Sequence[tuple[str, str]]) -> None:
         try:
@@ -228,7 +278,7 @@ class Engine:
                     result = HttpResult(failure=claim.prepared.failure)
                     failed.append(CallResult(claim, None, result, started_at, started_at))
                     continue
-                on_done = self._on_done(claim, self._in_flight.start(host, clock), started_at)
+                on_done = self._on_done(claim, host, self._in_flight.start(host, clock), started_at)
                 calls.append(WebhookCall(claim.prepared.template, _context(claim), on_done))
         self._caller.call_many(calls)
         if claimed.ended or failed:
@@ -239,12 +289,17 @@ class Engine:
             self._in_flight.release(host)
 
     def _on_done(
-        self, claim: Claim, call: int, started_at: datetime
+        self, claim: Claim, host: str, call: int, started_at: datetime
     ) -> Callable[[HttpRequest | None, HttpResult], None]:
         def on_done(request: HttpRequest | None, result: HttpResult) -> None:
             with self._changed:
-                self._in_flight.end(call, time.monotonic(), answered=result.status is not None)
-                if len(self._backlog):
+                clock = time.monotonic()
+                self._in_flight.end(call, clock, answered=result.status is not None)
+                failure = None if result.failure is None else result.failure.kind
+                pause = self._breakers.ended(host, failure, clock)
+                if pause is not None:
+                    self._circuit_changes.append((host, pause))
+                if len(self._backlog) or pause is not None:
                     self._changed.notify()
             self._recorder.put([CallResult(claim, request, result, started_at, self._now())])
 

@@ -155,6 +155,14 @@ class ExecutionStore:
             )
         return [e for e in _readable(documents)[0] if e.status is ExecutionStatus.RUNNING]
 
+    def put_off(self, ids: Sequence[str], reason: Reason, until: datetime) -> None:
+        """Those of `ids` that are queued stay so, and are looked at again at `until`."""
+        with driver_errors_translated():
+            self._collection.update_many(
+                {"_id": {"$in": list(ids)}, "status": _QUEUED},
+                {"$set": {"checkAt": until, "reason": reason.value}},
+            )
+
     def apply(self, updates: Sequence[GuardedUpdate]) -> int:
         """Make each change whose guard still holds, in one round trip; how many did."""
         if not updates:
