@@ -19,9 +19,7 @@ SECRET_KEY_MIN_CHARACTERS = 16
 
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,32}")
-_RATE = re.compile(
-    r"([0-9]{1,7})\s*(?:per|/)\s*(?:([0-9]{1,5})\s*)?(second|minute|hour|day)s?", re.ASCII
-)
+_RATE = re.compile(r"([0-9]{1,7})\s*(?:per|/)\s*(?:([0-9]{1,5})\s*)?(second|minute|hour|day)s?", re.ASCII)
 _DATABASE_FORBIDDEN = frozenset('/\\. "$*<>:|?\0')
 """MongoDB manual, "Restrictions on Database Names": the union of what Unix and Windows servers refuse."""
 
@@ -239,7 +237,8 @@ def rate(text: str) -> str | None:
     match = _RATE.fullmatch(text.strip().lower())
     if match is None or int(match[1]) == 0 or int(match[2] or 1) == 0:
         raise ValueError("a rate such as 100 per 15 minutes (second, minute, hour or day), or off")
-    return f"{int(match[1])} per {int(match[2] or 1)} {match[3]}"
+    amount, periods, unit = int(match[1]), int(match[2] or 1), match[3]
+    return f"{amount} per {unit}" if periods == 1 else f"{amount} per {periods} {unit}s"
 
 
 def _is_address(text: str) -> bool:

