@@ -257,10 +257,11 @@ class Engine:
     def _deliver(self, batch: Sequence[tuple[str, str]]) -> None:
         try:
             claimed = self._claimer.claim([execution_id for execution_id, _ in batch])
-        except BaseException:
+        except BaseException as error:
             with self._changed:
                 self._release(batch)
-                self._backlog.add(batch)
+                if isinstance(error, StoreUnavailable):
+                    self._backlog.add(batch)
             raise
         if claimed.left:
             self.offer(claimed.left)
