@@ -11,10 +11,12 @@ import click
 from webhookcron import __version__
 from webhookcron.cli.apply import apply, diff
 from webhookcron.cli.export import export, schema
+from webhookcron.cli.imports import import_
 from webhookcron.cli.listen import listen
 from webhookcron.cli.processes import api, ticker, worker
 from webhookcron.cli.setup import admin_key, indexes, secret_key
 from webhookcron.cli.up import up
+from webhookcron.cli.users import admin_login, users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -32,5 +34,20 @@ def main() -> None:
     """
 
 
-for command in (up, api, ticker, worker, indexes, secret_key, admin_key, listen, apply, diff, export, schema):
+for command in (
+    up,
+    api,
+    ticker,
+    worker,
+    indexes,
+    secret_key,
+    admin_key,
+    admin_login,
+    users,
+    listen,
+    apply,
+    diff,
+    export,
+    schema,
+):
     main.add_command(command)

@@ -17,7 +17,7 @@ from webhookcron.secret_files import read_secret_file, write_secret_file
 SECRET_KEY_BYTES = 32
 """As long as the keys that are derived from it."""
 
-_output_option = click.option(
+output_option = click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Keep it in this file, mode 0600."
 )
 
@@ -28,24 +28,24 @@ def indexes() -> None:
     settings = settings_from_environment("setup")
     from webhookcron.wiring import ensure_indexes
 
-    with _store_needed():
+    with store_needed():
         made = ensure_indexes(settings)
     click.echo(f"made: {', '.join(made)}" if made else "nothing was missing", err=True)
 
 
 @click.command("secret-key", short_help="Make a random secret key.")
-@_output_option
+@output_option
 def secret_key(output: Path | None) -> None:
     """Make a random WEBHOOKCRON_SECRET_KEY; a file that exists already is left as it is."""
     key = secrets.token_urlsafe(SECRET_KEY_BYTES)
     if output is None:
         click.echo(key)
     else:
-        _kept(output, key)
+        kept_secret(output, key)
 
 
 @click.command("admin-key", short_help="Make an API key of the admin user.")
-@_output_option
+@output_option
 def admin_key(output: Path | None) -> None:
     """Make an API key of the admin user, who is created when missing; creates missing indexes first.
 
@@ -57,8 +57,8 @@ def admin_key(output: Path | None) -> None:
     from webhookcron.wiring import ensure_admin_key, ensure_indexes
 
     # The file comes first: a process that dies in between leaves a key that the next call makes valid.
-    key = generate_key() if output is None else _kept(output, generate_key())
-    with _store_needed():
+    key = generate_key() if output is None else kept_secret(output, generate_key())
+    with store_needed():
         ensure_indexes(settings)
         ensure_admin_key(settings, key)
     if output is None:
@@ -66,14 +66,15 @@ def admin_key(output: Path | None) -> None:
 
 
 @contextmanager
-def _store_needed() -> Iterator[None]:
+def store_needed() -> Iterator[None]:
+    """MongoDB away becomes one line that says what to look at."""
     try:
         yield
     except StoreUnavailable as error:
         raise CommandFailed(f"{error}; is MONGODB_URI right, and the server running?") from None
 
 
-def _kept(path: Path, fresh: str) -> str:
+def kept_secret(path: Path, fresh: str) -> str:
     """The secret in `path`; `fresh`, written there, when there is none yet."""
     try:
         present = read_secret_file(path)

@@ -65,6 +65,10 @@ class DataDirectory:
     def admin_key_file(self) -> Path:
         return self.path / "admin.key"
 
+    @property
+    def admin_password_file(self) -> Path:
+        return self.path / "admin.password"
+
     def socket_path(self, name: str) -> Path | None:
         """Where a socket called `name` may be; None when the directory's path is too long for sockets.
 

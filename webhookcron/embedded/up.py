@@ -132,15 +132,21 @@ class Platform:
     async def _start_and_keep(self, supervisor: Supervisor) -> None:
         stores = [store for store in (self._store, self._redis) if store is not None]
         await _all(supervisor.start(store.spec) for store in stores)
-        admin_key_was_there = read_secret_file(self._directory.admin_key_file) is not None
-        await supervisor.run_once(self._setup())
-        admin_key = read_secret_file(self._directory.admin_key_file)
+        key_file, password_file = self._directory.admin_key_file, self._directory.admin_password_file
+        present = {file for file in (key_file, password_file) if read_secret_file(file) is not None}
+        steps = [
+            self._setup("setup-key", "admin-key", key_file),
+            self._setup("setup-login", "admin-login", password_file),
+        ]
+        await _all(supervisor.run_once(step) for step in steps)
         await _all(supervisor.start(spec) for spec in self._parts())
         self._standing = Standing(
             url=url_of(self._api_host, self._port),
             data_directory=self._directory.path,
-            admin_key_file=self._directory.admin_key_file,
-            new_admin_key=None if admin_key_was_there else admin_key,
+            admin_key_file=key_file,
+            new_admin_key=None if key_file in present else read_secret_file(key_file),
+            admin_password_file=password_file,
+            new_admin_password=None if password_file in present else read_secret_file(password_file),
             stores=[store.title for store in stores],
             loopback_targets=self._loopback,
             mongodb_uri=self._store.uri if self._store else None,
@@ -156,11 +162,11 @@ class Platform:
         while not self._output.lost:
             await asyncio.sleep(0.5)
 
-    def _setup(self) -> ChildSpec:
+    def _setup(self, name: str, command: str, output: Path) -> ChildSpec:
         return ChildSpec(
-            name="setup",
+            name=name,
             role="setup",
-            command=_webhookcron("admin-key", "--output", str(self._directory.admin_key_file)),
+            command=_webhookcron(command, "--output", str(output)),
             environ=self._environ,
             start_seconds=SETUP_SECONDS,
             pass_fds=(self._directory.lock_fd,),

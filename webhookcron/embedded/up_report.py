@@ -21,6 +21,9 @@ class Standing:
     admin_key_file: Path
     new_admin_key: str | None
     """The admin key when this start made it; None at later starts."""
+    admin_password_file: Path
+    new_admin_password: str | None
+    """The password of the admin's login when this start made it; None at later starts."""
     stores: Sequence[str]
     """The embedded stores in words; empty when the user brought both."""
     loopback_targets: bool
@@ -50,6 +53,9 @@ def banner(standing: Standing) -> list[str]:
         lines.append(f"  (kept in {standing.admin_key_file})")
     else:
         lines.append(f'  export WEBHOOKCRON_API_KEY="$(cat {shlex.quote(str(standing.admin_key_file))})"')
+    if standing.new_admin_password is not None:
+        lines.append(f"  log in as admin@localhost with {standing.new_admin_password}")
+        lines.append(f"  (kept in {standing.admin_password_file})")
     return [*lines, "", "  Ctrl-C stops everything; the data stays.", ""]
 
 
@@ -64,6 +70,7 @@ def write_ready_file(path: Path, standing: Standing, pids: Mapping[str, list[int
         "children": dict(pids),
         "dataDirectory": str(standing.data_directory),
         "adminKeyFile": str(standing.admin_key_file),
+        "adminPasswordFile": str(standing.admin_password_file),
         "mongodbUri": standing.mongodb_uri,
         "redisUrl": standing.redis_url,
     }

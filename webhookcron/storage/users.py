@@ -144,6 +144,12 @@ class UserStore:
         """Replace the password. Raises NotFound."""
         self.update(user_id, {"passwordHash": password_hash})
 
+    def reset_password(self, user_id: str, password_hash: str) -> None:
+        """Replace the password and end all logins of the account. Raises NotFound."""
+        self.set_password(user_id, password_hash)
+        with driver_errors_translated():
+            self._collection.database["sessions"].delete_many({"userId": user_id})
+
     def logged_in(self, user_id: str, *, now: datetime) -> None:
         """Remember when the account was last used to log in."""
         with driver_errors_translated():

@@ -11,6 +11,8 @@ FIRST = Standing(
     data_directory=Path("/data"),
     admin_key_file=Path("/data/admin.key"),
     new_admin_key="whk_new",
+    admin_password_file=Path("/data/admin.password"),
+    new_admin_password="a-password",
     stores=["embedded store (keeps at most 50,000 finished executions)"],
     loopback_targets=True,
     mongodb_uri="mongodb://m/wc",
@@ -26,6 +28,11 @@ def test_later_starts_say_where_the_key_is() -> None:
     later = replace(FIRST, new_admin_key=None, admin_key_file=Path("/my data/admin.key"))
 
     assert """  export WEBHOOKCRON_API_KEY="$(cat '/my data/admin.key')\"""" in banner(later)
+
+
+def test_the_first_start_shows_the_login_once() -> None:
+    assert "  log in as admin@localhost with a-password" in banner(FIRST)
+    assert "log in" not in "\n".join(banner(replace(FIRST, new_admin_password=None)))
 
 
 def test_the_banner_names_address_documentation_data_and_limits() -> None:
@@ -59,6 +66,7 @@ def test_the_ready_file_is_whole_and_for_its_owner_only(tmp_path: Path) -> None:
         "children": {"api": [11], "ticker": [12, 13]},
         "dataDirectory": "/data",
         "adminKeyFile": "/data/admin.key",
+        "adminPasswordFile": "/data/admin.password",
         "mongodbUri": "mongodb://m/wc",
         "redisUrl": "unix:///r.sock",
     }
