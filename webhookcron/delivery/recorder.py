@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 LARGEST_GROUP = 250
 
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.03
 """While many calls are under way, results are gathered for so long."""
 
 SHORTEST_BACKOFF_SECONDS = 0.1
@@ -36,7 +36,9 @@ LONGEST_BACKOFF_SECONDS = 2.0
 class Recorder:
     """A thread that writes what ended. A lone result is written at once; while it is, others gather.
 
-    `on_recorded` is told how many results have left the recorder; `more_to_come` says whether gathering is worth it.
+    `on_recorded` is told how many results have left the recorder; `more_to_come` says whether gathering is worth it;
+    `observe` gets each group that was written, and what was written of it. Failed executions are kept `failures_kept`
+    times as long as others.
     """
 
     def __init__(
@@ -52,7 +54,11 @@ class Recorder:
         dice: random.Random,
         on_recorded: Callable[[int], None],
         more_to_come: Callable[[], bool],
+        observe: Callable[[Sequence[CallResult | EndedClaim], Sequence[Record]], None] = lambda _g, _r: None,
+        failures_kept: int = 1,
     ) -> None:
+        self._observe = observe
+        self._failures_kept = failures_kept
         self._jobs = jobs
         self._executions = executions
         self._counter = counter
@@ -116,6 +122,7 @@ class Recorder:
                 if records is None:
                     records = self._records(group, token)
                 self.record(records, token)
+                self._observe(group, records)
                 return True
             except StoreUnavailable as error:
                 log.warning("record.unavailable", executions=len(group), reason=str(error), seconds=backoff)
@@ -141,7 +148,11 @@ class Recorder:
             if isinstance(item, EndedClaim)
             # One end for the whole group, by which the sweep can find the group again.
             else record_of(
-                replace(item, ended_at=now), count_token=token, retention=self._retention, dice=self._dice
+                replace(item, ended_at=now),
+                count_token=token,
+                retention=self._retention,
+                failures_kept=self._failures_kept,
+                dice=self._dice,
             )
             for item in group
         ]
