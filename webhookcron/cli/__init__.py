@@ -9,9 +9,7 @@ from __future__ import annotations
 import click
 
 from webhookcron import __version__
-from webhookcron.cli.apply import apply, diff
-from webhookcron.cli.export import export, schema
-from webhookcron.cli.imports import import_
+from webhookcron.cli.client_commands import CLIENT_COMMANDS
 from webhookcron.cli.listen import listen
 from webhookcron.cli.processes import api, ticker, worker
 from webhookcron.cli.setup import admin_key, indexes, secret_key
@@ -45,9 +43,6 @@ for command in (
     admin_login,
     users,
     listen,
-    apply,
-    diff,
-    export,
-    schema,
+    *CLIENT_COMMANDS,
 ):
     main.add_command(command)

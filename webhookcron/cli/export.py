@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +12,6 @@ from webhookcron.cli.errors import CommandFailed, WrongSetting
 
 if TYPE_CHECKING:
     from webhookcron.client.api import ApiClient
-
-MAX_KEY_LENGTH = 128
 
 
 @click.command(short_help="Print the platform's jobs as a file for apply.")
@@ -90,18 +85,9 @@ def schema() -> None:
     print_json(manifest_schema())
 
 
-def key_of(name: str, taken: Iterable[str]) -> str:
-    """A key made of a name: lower-case letters, digits and dashes, with a number where it is taken."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: MAX_KEY_LENGTH - 8] or "job"
-    others = set(taken)
-    key, number = base, 2
-    while key in others:
-        key, number = f"{base}-{number}", number + 1
-    return key
-
-
 def _with_keys(api: ApiClient, jobs: list[dict[str, Any]], *, yes: bool) -> list[dict[str, Any]]:
+    from webhookcron.imports.names import key_of
+
     taken = {job["key"] for job in jobs if job["key"] is not None}
     keys: dict[str, str] = {}
     for job in jobs:

@@ -21,8 +21,11 @@ def effects_of_creation(definition: Definition, *, active: bool, now: datetime) 
     """What comes of a new job."""
     if not active:
         return ["it starts paused: no runs until it is resumed"]
-    first = next_fire_time(definition.schedule, first_cursor(definition.schedule, now))
-    return [f"first run at {_told(first, definition.schedule)}", *_spread(definition)]
+    schedule = definition.schedule
+    first = next_fire_time(schedule, first_cursor(schedule, now))
+    # Counted from a creation that is still to come.
+    about = "about " if schedule.type is ScheduleType.INTERVAL and not schedule.anchor_fires else ""
+    return [f"first run at {about}{_told(first, schedule)}", *_spread(definition)]
 
 
 def effects_of_change(
@@ -81,7 +84,7 @@ def effects_of_deletion(current: Mapping[str, Any], stored: Job) -> list[str]:
 def moment_words(moment: datetime, timezone: str) -> str:
     """`Mon 2030-01-07 09:00 +01:00`: weekday, date, time and offset in a zone; seconds only where there are some."""
     local = moment.astimezone(zone(timezone))
-    precision = "milliseconds" if local.microsecond else "seconds" if local.second else "minutes"
+    precision = "milliseconds" if local.microsecond >= 1000 else "seconds" if local.second else "minutes"
     text = local.isoformat(" ", precision)
     # Offsets of today's zones are whole minutes; older ones have seconds, which isoformat writes.
     date_and_time, offset = (text[:-6], text[-6:]) if text[-3] == ":" and text[-6] in "+-" else (text, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from webhookcron.core.headers import secret_names
@@ -30,15 +31,24 @@ EMPTY = "jobs: []\n"
 def export_text(resources: Iterable[Resource], *, now: datetime) -> str:
     """The YAML of these jobs, each of which must have a key; fields that have their default are left out."""
     defaults = default_fields(now)
-    parts = [HEADER]
-    items = []
+    jobs, comments, notes = [], [], HEADER
     for resource in resources:
-        item = "\n".join([*_comments(resource), *write_yaml([file_fields(resource, defaults)]).splitlines()])
-        items.append("\n".join(f"  {line}" if line else "" for line in item.splitlines()))
-    if any("# kept on the platform" in item for item in items):
-        parts.append(SECRETS_NOTE)
-    parts.append("jobs:\n" + "\n\n".join(items) + "\n" if items else EMPTY)
-    return "".join(parts)
+        kept = masked_fields(resource)
+        jobs.append(file_fields(resource, defaults))
+        comments.append(f"kept on the platform (***): {', '.join(kept)}" if kept else "")
+    if any(comments):
+        notes += SECRETS_NOTE
+    return notes + entries_text(jobs, comments)
+
+
+def entries_text(jobs: Iterable[Mapping[str, Any]], comments: Iterable[str] = ()) -> str:
+    """The YAML of a file with these entries, each under its comment where it has one."""
+    items = []
+    for job, comment in zip_longest(jobs, comments, fillvalue=""):
+        lines = [f"# {comment}"] if comment else []
+        lines += write_yaml([job]).splitlines()
+        items.append("\n".join(f"  {line}" if line else "" for line in lines))
+    return "jobs:\n" + "\n\n".join(items) + "\n" if items else EMPTY
 
 
 def file_fields(resource: Resource, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +58,8 @@ def file_fields(resource: Resource, defaults: Mapping[str, Any]) -> dict[str, An
         if name in ("scheduleType", "isActive") or (name != "timezone" and same_json(value, defaults[name])):
             continue
         fields[name] = escaped(value)
-    # The cron expression of `defaults` is one like any other.
+    # No job leaves out its schedule: that of the defaults is none.
+    fields.pop("cronExpression", None)
     if resource["scheduleType"] == "cron":
         fields["cronExpression"] = resource["cronExpression"]
     if resource["status"] == "paused":
@@ -65,8 +76,3 @@ def masked_fields(resource: Resource) -> list[str]:
     return [f"auth.{name}" for name, value in auth.items() if value == MASK] + [
         f"headers.{name}" for name, value in headers.items() if name.lower() in secret and value == MASK
     ]
-
-
-def _comments(resource: Resource) -> list[str]:
-    kept = masked_fields(resource)
-    return [f"# kept on the platform (***): {', '.join(kept)}"] if kept else []
