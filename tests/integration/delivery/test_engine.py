@@ -1,0 +1,248 @@
+"""The delivery engine with a caller that does as it is told: room, fairness, outages, stops."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from webhookcron.core.errors import StoreUnavailable
+from webhookcron.core.outcomes import Failure, FailureKind
+from webhookcron.delivery.caller import WebhookCall
+from webhookcron.delivery.engine import Engine
+from webhookcron.delivery.intake import HostsOfJobs
+from webhookcron.delivery.transport_types import HttpResult
+
+
+class Calls:
+    """Caller and transport at once: calls stay under way until they are told to end."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.started: list[str] = []
+        self.most: Counter[str] = Counter()
+        self.answers: Callable[[str], bool] = lambda _host: True
+        self._under_way: dict[str, tuple[str, WebhookCall]] = {}
+        self._lock = threading.Lock()
+
+    def call_many(self, calls: list[WebhookCall]) -> None:
+        for call in calls:
+            host = str(call.template.spec.url).split("/")[2]
+            with self._lock:
+                self.started.append(call.context.execution_id)
+                self._under_way[call.context.execution_id] = (host, call)
+                for name, count in self.under_way().items():
+                    self.most[name] = max(self.most[name], count)
+                self.most["in all"] = max(self.most["in all"], len(self._under_way))
+            if self.closed:
+                self.end(call.context.execution_id, CANCELLED)
+            elif self.answers(host):
+                self.end(call.context.execution_id)
+
+    def under_way(self) -> Counter[str]:
+        return Counter(host for host, _ in self._under_way.values())
+
+    def end(self, execution_id: str, result: HttpResult | None = None) -> None:
+        with self._lock:
+            _, call = self._under_way.pop(execution_id)
+        call.on_done(None, result or HttpResult(status=200))
+
+    def close(self, _drain_seconds: float) -> None:
+        self.closed = True
+        for execution_id in list(self._under_way):
+            self.end(execution_id, CANCELLED)
+
+
+CANCELLED = HttpResult(failure=Failure(FailureKind.CANCELLED, "the worker stops"))
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def start_engine(world: Any, calls: Calls) -> Iterator[Callable[..., Engine]]:
+    engines: list[Engine] = []
+
+    def start(*, most: int = 100, per_host: int = 100, claimer: Any = None, recorder: Any = None) -> Engine:
+        now = world.at(700)
+        holder = SimpleNamespace(engine=None)
+        recorder = recorder or world.recorder(now, on_recorded=lambda count: holder.engine.recorded(count))
+        holder.engine = engine = Engine(
+            claimer=claimer or world.claimer(now),
+            hosts=HostsOfJobs(world.jobs),
+            caller=calls,  # type: ignore[arg-type]
+            transport=calls,  # type: ignore[arg-type]
+            recorder=recorder,
+            enqueue=world.pushed.extend,
+            now=lambda: now,
+            most_in_flight=most,
+            most_per_host=per_host,
+            stopping=threading.Event(),
+            on_broken=lambda: None,
+            put_off=lambda _ids, _seconds: None,
+            on_circuit=lambda _host, _seconds: None,
+        )
+        engines.append(engine)
+        engine.start()
+        return engine
+
+    yield start
+    for engine in engines:
+        engine.stop(timedelta(seconds=1))
+
+
+def fire(world: Any, **hosts: int) -> dict[str, list[str]]:
+    """So many executions for each host, queued; their ids by host."""
+    jobs = {
+        host: world.job(world.every(1), url=f"http://{host}.example/hook", misfire_grace_ms=3_600_000)
+        for host in hosts
+    }
+    world.tick(world.at(max(hosts.values())))
+    ids = world.take_pushed()
+    return {
+        host: [execution_id for execution_id in ids if execution_id.startswith(job.id)][: hosts[host]]
+        for host, job in jobs.items()
+    }
+
+
+def statuses(world: Any, ids: list[str]) -> Counter[str]:
+    return Counter(status.value for status in world.executions.statuses(ids).values())
+
+
+def test_what_is_offered_is_called_once_and_recorded(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    engine = start_engine()
+    ids = fire(world, a=50)["a"]
+    engine.offer(ids)
+    engine.offer(ids)
+    eventually(lambda: statuses(world, ids) == {"success": 50})
+    assert sorted(calls.started) == sorted(ids)
+    eventually(lambda: engine.load == (0, 0, 0))
+    engine.offer(ids)
+    eventually(lambda: engine.load == (0, 0, 0))
+    assert len(calls.started) == 50
+
+
+def test_no_more_calls_are_under_way_than_there_is_room_for(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    calls.answers = lambda _host: False
+    engine = start_engine(most=8, per_host=3)
+    ids = fire(world, a=20, b=20, c=20)
+    engine.offer([execution_id for part in ids.values() for execution_id in part])
+    done: set[str] = set()
+
+    def end_all() -> bool:
+        for execution_id in [i for i in calls.started if i not in done]:
+            done.add(execution_id)
+            calls.end(execution_id)
+        return len(done) == 60
+
+    eventually(end_all)
+    assert calls.most["in all"] <= 8
+    assert max(calls.most[f"{host}.example"] for host in "abc") <= 3
+
+
+def test_a_hanging_host_does_not_keep_the_others_waiting(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    calls.answers = lambda host: not host.startswith("hanging")
+    engine = start_engine(most=10, per_host=4)
+    ids = fire(world, hanging=300, quick=60)
+    engine.offer(ids["hanging"])
+    engine.offer(ids["quick"])
+    eventually(lambda: statuses(world, ids["quick"]) == {"success": 60})
+    assert calls.under_way() == {"hanging.example": 4}
+
+
+def test_what_is_claimed_elsewhere_gives_its_place_back(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    ids = fire(world, a=30)["a"]
+    world.claim(world.at(600), ids[:20])
+    engine = start_engine(most=5, per_host=5)
+    engine.offer(ids)
+    eventually(lambda: sorted(calls.started) == sorted(ids[20:]))
+    eventually(lambda: engine.load == (0, 0, 0))
+
+
+def test_a_batch_over_which_mongodb_goes_away_is_delivered_when_it_is_back(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    class AwayTwice:
+        def __init__(self, inner: Any) -> None:
+            self._inner, self.times = inner, 2
+
+        def claim(self, ids: Any) -> Any:
+            self.times -= 1
+            if self.times >= 0:
+                raise StoreUnavailable("away")
+            return self._inner.claim(ids)
+
+    ids = fire(world, a=5)["a"]
+    start_engine(claimer=AwayTwice(world.claimer(world.at(700)))).offer(ids)
+    eventually(lambda: statuses(world, ids) == {"success": 5})
+    assert sorted(calls.started) == sorted(ids)
+
+
+def test_a_batch_that_cannot_be_handled_does_not_end_the_worker_nor_spin(
+    world: Any, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    class Broken:
+        def __init__(self, inner: Any) -> None:
+            self._inner, self.claims = inner, 0
+
+        def claim(self, ids: Any) -> Any:
+            self.claims += 1
+            if self.claims == 1:
+                raise ZeroDivisionError
+            return self._inner.claim(ids)
+
+    ids = fire(world, a=5, b=5)
+    broken = Broken(world.claimer(world.at(700)))
+    engine = start_engine(claimer=broken)
+    engine.offer(ids["a"])
+    eventually(lambda: broken.claims == 1 and engine.load == (0, 0, 0))
+    engine.offer(ids["b"])
+    eventually(lambda: statuses(world, ids["b"]) == {"success": 5})
+    assert broken.claims == 2, "the first batch comes again by the sweep"
+
+
+def test_a_stop_puts_back_what_was_not_over(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    calls.answers = lambda _host: False
+    engine = start_engine(most=4, per_host=4)
+    ids = fire(world, a=10)["a"]
+    engine.offer(ids)
+    eventually(lambda: len(calls.started) >= 3)
+    calls.end(calls.started[0])
+    engine.stop(timedelta(seconds=1))
+    found = statuses(world, ids)
+    assert found == {"success": 1, "queued": 9}
+    assert set(world.pushed) == set(ids) - {calls.started[0]}, "they go to other workers at once"
+    assert all(
+        execution.attempt_count == 0
+        for execution in world.executions.get_many(ids[1:])
+        if not execution.status.final
+    )
+
+
+def test_an_attempt_that_cannot_be_built_is_recorded_as_failed(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    job = world.job()
+    world.database["jobs"].update_one({"_id": job.id}, {"$set": {"successStatuses": "odd"}})
+    world.tick(world.at(60))
+    start_engine().offer(world.take_pushed())
+    eventually(lambda: world.found(job) == {60: "failed"})
+    assert world.log(job)[0].error.kind == "invalid_request"
+    assert calls.started == []
