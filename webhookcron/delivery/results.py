@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from webhookcron.core.executions import (
-    Attempt,
-    AttemptError,
     Execution,
     ExecutionStatus,
     from_ms,
     recheck_after,
     to_ms,
 )
-from webhookcron.core.headers import redacted
 from webhookcron.core.outcomes import FailureKind, Outcome
 from webhookcron.core.retries import RetryPolicy, next_attempt_at, parse_retry_after
+from webhookcron.delivery.attempts import attempt_of
 from webhookcron.delivery.claimer import Claim, EndedClaim
-from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
+from webhookcron.delivery.transport_types import HttpRequest, HttpResult
 from webhookcron.storage.execution_documents import attempt_document
 from webhookcron.storage.executions import GuardedUpdate
 
@@ -57,13 +54,25 @@ class Record:
     """Whether this failure may be the one too many in a row."""
 
 
-def record_of(call: CallResult, *, count_token: str, retention: timedelta, dice: random.Random) -> Record:
-    """What becomes of an execution after an attempt."""
+def record_of(
+    call: CallResult, *, count_token: str, retention: timedelta, dice: random.Random, failures_kept: int = 1
+) -> Record:
+    """What becomes of an execution after an attempt.
+
+    A finished one is kept as long as its job says, else for `retention`, and `failures_kept` times as long when it
+    failed.
+    """
     claim, execution = call.claim, call.claim.execution
     outcome = _outcome(call)
     if outcome.failure is not None and outcome.failure.kind is FailureKind.CANCELLED:
         return _put_back(call)
-    attempt = _attempt(call, outcome)
+    attempt = attempt_of(
+        number=execution.attempt_count + 1,
+        started_at=call.started_at,
+        request=call.request,
+        result=call.result,
+        outcome=outcome,
+    )
     retry_at = _retry_at(call, outcome, dice)
     set_: dict[str, Any] = {
         "attemptCount": attempt.number,
@@ -85,7 +94,8 @@ def record_of(call: CallResult, *, count_token: str, retention: timedelta, dice:
         set_ |= {"status": ExecutionStatus.RETRYING.value, "nextAttemptAt": retry_at, "checkAt": retry_at}
     else:
         status = ExecutionStatus(outcome.status.value)
-        set_ |= _final_fields(status, call.ended_at, count_token, _retention(claim, retention))
+        kept = _retention(claim, retention) * (1 if status is ExecutionStatus.SUCCESS else failures_kept)
+        set_ |= _final_fields(status, call.ended_at, count_token, kept)
         final = replace(
             execution,
             status=status,
@@ -168,48 +178,6 @@ def _retry_at(call: CallResult, outcome: Outcome, dice: random.Random) -> dateti
     # Lost attempts cost no retry: whether they reached the target is not known.
     number = call.claim.execution.attempt_count + 1 - call.claim.execution.lost_count
     return next_attempt_at(policy, number, outcome, call.ended_at, retry_after, dice)
-
-
-def _attempt(call: CallResult, outcome: Outcome) -> Attempt:
-    request, result = call.request, call.result
-    body, is_base64 = _body_text(result.body)
-    failure = outcome.failure
-    return Attempt(
-        number=call.claim.execution.attempt_count + 1,
-        started_at=call.started_at,
-        duration_ms=round(result.phases.total),
-        phases=_phases(result.phases),
-        request_method=None if request is None else request.method,
-        request_url=None if request is None else request.url,
-        request_headers=() if request is None else redacted(request.headers, request.confidential),
-        response_status=result.status,
-        response_headers=result.headers,
-        response_body=body if result.status is not None else None,
-        response_body_base64=is_base64,
-        truncated=result.truncated,
-        error=None if failure is None else AttemptError(kind=failure.kind.value, message=failure.message),
-    )
-
-
-def _body_text(body: bytes) -> tuple[str, bool]:
-    """The body as text, or in base64 with True. A character that the size limit cut in two is dropped."""
-    try:
-        return body.decode(), False
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data" and error.start >= len(body) - 3:
-            return body[: error.start].decode(), False
-    return base64.b64encode(body).decode("ascii"), True
-
-
-def _phases(phases: Phases) -> dict[str, float]:
-    named = {
-        "nameLookupMs": phases.name_lookup,
-        "connectMs": phases.connect,
-        "tlsMs": phases.tls,
-        "firstByteMs": phases.first_byte,
-        "totalMs": phases.total,
-    }
-    return {name: round(value, 1) for name, value in named.items() if value is not None}
 
 
 def _put_back(call: CallResult) -> Record:
