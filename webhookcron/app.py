@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 from flask import Flask
 
@@ -10,9 +12,13 @@ from webhookcron.api import execution_actions, executions, health, job_actions, 
 from webhookcron.api.blueprints import register_converters
 from webhookcron.api.docs import register_documentation
 from webhookcron.api.errors import RestApi, register_error_handlers
+from webhookcron.api.observing import register_observing
 from webhookcron.api.services import Services
 from webhookcron.config import Settings
 from webhookcron.core.errors import StoreUnavailable
+from webhookcron.metrics.api import ApiMetrics
+from webhookcron.metrics.state import MOST_COUNTED, PlatformState
+from webhookcron.service.health import HealthService
 from webhookcron.service.platform import Platform
 
 log = structlog.get_logger(__name__)
@@ -43,14 +49,27 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
-    app.extensions["webhookcron"] = Services.of(_connected(settings) if platform is None else platform)
+    connected = _connected(settings) if platform is None else platform
+    app.extensions["webhookcron"] = Services.of(connected)
     api = RestApi(app)
     register_converters(app, api)
     register_error_handlers(app)
+    register_observing(app, _metrics(app.extensions["webhookcron"].health, connected))
     for part in (jobs, job_actions, previews, trials, executions, execution_actions, health):
         api.register_blueprint(part.blueprint)
     register_documentation(app)
     return app
+
+
+def _metrics(health: HealthService, platform: Platform) -> ApiMetrics:
+    return ApiMetrics(
+        PlatformState(
+            health=health.check,
+            unfinished=partial(platform.executions.unfinished_by_status, limit=MOST_COUNTED),
+            queue_depth=platform.queue_depth,
+            now=platform.clock.now,
+        )
+    )
 
 
 def _connected(settings: Settings) -> Platform:

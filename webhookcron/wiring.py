@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from celery import Celery
+from prometheus_client.registry import CollectorRegistry
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.uri_parser import parse_uri
@@ -25,7 +26,7 @@ from webhookcron.config import Settings
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.core.executions import Reason
 from webhookcron.core.targets import TargetPolicy
-from webhookcron.delivery.broker import Publisher, celery_app
+from webhookcron.delivery.broker import Publisher, celery_app, queue_depth
 from webhookcron.delivery.caller import WebhookCaller
 from webhookcron.delivery.claimer import Claimer
 from webhookcron.delivery.counting import OutcomeCounter
@@ -39,6 +40,9 @@ from webhookcron.delivery.transport import Transport
 from webhookcron.delivery.worker import register, serve
 from webhookcron.maintenance.chores import Chore, Chores
 from webhookcron.maintenance.rollup_merging import RollupMerging
+from webhookcron.metrics.server import process_registry, serving
+from webhookcron.metrics.ticker import TickerMetrics
+from webhookcron.metrics.worker import WorkerMetrics
 from webhookcron.storage import client as mongo
 from webhookcron.storage import indexes
 from webhookcron.storage.api_keys import ApiKeyStore
@@ -98,6 +102,10 @@ class Platform:
     target_policy: TargetPolicy
     enqueue: Callable[[Sequence[str]], None]
     """Pushes execution ids to the workers; raises BrokerUnavailable."""
+
+    def queue_depth(self) -> int:
+        """Messages that wait at the broker. Raises BrokerUnavailable."""
+        return queue_depth(self.celery)
 
     def transport(self) -> Transport:
         """A new transport with its thread; one per process, made after any fork, closed by the caller."""
@@ -163,13 +171,17 @@ def run_ticker(settings: Settings) -> None:
         stack.callback(platform.close)
         if not _wait_for_stores(platform, stop):
             return
-        reconciler = _reconciler(platform)
+        registry = process_registry()
+        metrics = TickerMetrics(registry)
+        stack.enter_context(serving(registry, settings.metrics_host, settings.metrics_port))
+        reconciler = _reconciler(platform, metrics)
         ticker = Ticker(
             source=platform.source,
             scheduler=platform.scheduler,
             clock=platform.clock,
             longest_sleep=timedelta(milliseconds=settings.tick_interval_ms),
             rebuild_wanted=reconciler.rebuild,
+            observe=metrics.ticked,
         )
         reconciling = threading.Thread(target=reconciler.run, args=(stop,), name="reconciler", daemon=True)
         reconciling.start()
@@ -183,7 +195,7 @@ def run_ticker(settings: Settings) -> None:
         log.info("ticker.stopped")
 
 
-def _reconciler(platform: Platform) -> Reconciler:
+def _reconciler(platform: Platform, metrics: TickerMetrics) -> Reconciler:
     sweep = Sweep(
         jobs=platform.jobs,
         executions=platform.executions,
@@ -191,6 +203,7 @@ def _reconciler(platform: Platform) -> Reconciler:
         enqueue=platform.enqueue,
         count_final=OutcomeCounter(platform.jobs, platform.executions, platform.rollups).recover,
         retention=timedelta(days=platform.settings.retention_days),
+        failures_kept=platform.settings.failure_retention_factor,
     )
     return Reconciler(
         jobs=platform.jobs,
@@ -199,6 +212,8 @@ def _reconciler(platform: Platform) -> Reconciler:
         sweep=sweep,
         comparison=FullComparison(jobs=platform.jobs, source=platform.source),
         compare_every=timedelta(seconds=platform.settings.sync_interval_seconds),
+        on_swept=metrics.swept,
+        on_compared=metrics.compared,
     )
 
 
@@ -228,7 +243,9 @@ def run_worker(settings: Settings) -> None:
             broken.set()
             stop.set()
 
-        engine = _engine(platform, on_broken=give_up)
+        registry = process_registry()
+        engine = _engine(platform, registry, on_broken=give_up)
+        stack.enter_context(serving(registry, settings.metrics_host, settings.metrics_port))
         register(platform.celery, engine)
         serve(platform.celery, engine, drain=timedelta(seconds=settings.drain_seconds), stop=stop)
         if broken.is_set():
@@ -243,7 +260,7 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _engine(platform: Platform, *, on_broken: Callable[[], None]) -> Engine:
+def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Callable[[], None]) -> Engine:
     settings, now = platform.settings, platform.clock.now
     retention = timedelta(days=settings.retention_days)
     slots = OverlapSlots(
@@ -258,6 +275,7 @@ def _engine(platform: Platform, *, on_broken: Callable[[], None]) -> Engine:
     )
     stopping = threading.Event()
     engine: Engine
+    metrics = WorkerMetrics(registry, lambda: engine.load)
     recorder = Recorder(
         jobs=platform.jobs,
         executions=platform.executions,
@@ -269,6 +287,8 @@ def _engine(platform: Platform, *, on_broken: Callable[[], None]) -> Engine:
         dice=random.Random(),
         on_recorded=lambda count: engine.recorded(count),
         more_to_come=lambda: engine.more_to_come(),
+        observe=metrics.recorded,
+        failures_kept=settings.failure_retention_factor,
     )
     engine = Engine(
         claimer=Claimer(

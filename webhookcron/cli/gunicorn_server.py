@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from webhookcron.config import Settings
+from webhookcron.metrics.sharing import shared_between_processes
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -50,18 +51,25 @@ class ApiServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
     """Serve the API on `bind` (`host:port` or `fd://N`) until SIGTERM or SIGINT; does not return."""
-    ApiServer(
-        settings,
-        {
-            "bind": bind,
-            "workers": workers,
-            "threads": threads,
-            "worker_class": "gthread",
-            "graceful_timeout": GRACEFUL_SECONDS,
-            "keepalive": KEEP_ALIVE_SECONDS,
-            "logger_class": RootLogger,
-            "proc_name": "webhookcron-api",
-            # A socket in the home directory that nothing here talks to.
-            "control_socket_disable": True,
-        },
-    ).run()
+    options = {
+        "bind": bind,
+        "workers": workers,
+        "threads": threads,
+        "worker_class": "gthread",
+        "graceful_timeout": GRACEFUL_SECONDS,
+        "keepalive": KEEP_ALIVE_SECONDS,
+        "logger_class": RootLogger,
+        "proc_name": "webhookcron-api",
+        # A socket in the home directory that nothing here talks to.
+        "control_socket_disable": True,
+        "child_exit": _forget_metrics,
+    }
+    with shared_between_processes():
+        ApiServer(settings, options).run()
+
+
+def _forget_metrics(_arbiter: Any, worker: Any) -> None:
+    """A server process ended: what it counted stays, what it was is gone."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -102,6 +102,23 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
     }
 
 
+def queue_depth(app: Celery) -> int:
+    """How many messages wait at the broker, up to `CHUNK` ids each. Raises BrokerUnavailable."""
+    options = app.conf.broker_transport_options
+    connection = app.connection_for_read(
+        transport_options={**options, "socket_timeout": SOCKET_TIMEOUT_SECONDS} if options else None
+    )
+    with connection:
+        try:
+            channel = connection.default_channel
+            return int(channel.queue_declare(app.conf.task_default_queue, passive=True).message_count)
+        except connection.channel_errors:
+            # No such queue: nothing was ever pushed, or (with Redis) nothing waits.
+            return 0
+        except (KombuError, OSError, *connection.connection_errors) as error:
+            raise BrokerUnavailable(f"the broker does not answer: {type(error).__name__}") from error
+
+
 class Publisher:
     """Pushes execution ids to the workers. Safe to share among threads."""
 

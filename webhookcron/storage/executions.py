@@ -294,6 +294,19 @@ class ExecutionStore:
                 found += self._collection.find(filter_).sort(sort).limit(limit - len(found))
         return _readable(found)[0]
 
+    def unfinished_by_status(self, *, limit: int) -> dict[str, int]:
+        """How many executions that are not final there are, by status; looked at up to `limit`."""
+        statuses = [_QUEUED, _RUNNING, _RETRYING]
+        with driver_errors_translated():
+            groups = self._collection.aggregate(
+                [
+                    {"$match": {"checkAt": {"$type": "date"}, "status": {"$in": statuses}}},
+                    {"$limit": limit},
+                    {"$group": {"_id": "$status", "count": {"$sum": 1}}},
+                ]
+            )
+            return {group["_id"]: group["count"] for group in groups}
+
     def any_under_way(self, job_id: str) -> bool:
         """Whether the job has an execution that is not final."""
         under_way = [_QUEUED, _RUNNING, _RETRYING]

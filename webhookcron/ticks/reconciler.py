@@ -13,9 +13,9 @@ import structlog
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.storage.jobs import JobStore
 from webhookcron.ticks.clock import PlatformClock
-from webhookcron.ticks.comparison import FullComparison
+from webhookcron.ticks.comparison import Compared, FullComparison
 from webhookcron.ticks.source import TickSource
-from webhookcron.ticks.sweep import Sweep
+from webhookcron.ticks.sweep import Sweep, Swept
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +44,12 @@ class Reconciler:
         sweep: Sweep,
         comparison: FullComparison,
         compare_every: timedelta,
+        on_swept: Callable[[Swept], None] = lambda _swept: None,
+        on_compared: Callable[[Compared], None] = lambda _compared: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._on_swept = on_swept
+        self._on_compared = on_compared
         self._jobs = jobs
         self._source = source
         self._clock = clock
@@ -88,7 +92,9 @@ class Reconciler:
         """One sweep, if it is this instance's turn; whether there is more to do at once."""
         if not self._source.hold_turn("sweep", self._token, TURN):
             return False
-        return self._sweep.run(self._clock.now()).more
+        swept = self._sweep.run(self._clock.now())
+        self._on_swept(swept)
+        return swept.more
 
     def _compare_loop(self, stop: threading.Event) -> None:
         backoff = SHORTEST_BACKOFF_SECONDS
@@ -130,6 +136,7 @@ class Reconciler:
         started = self._monotonic()
         compared = self._comparison.run(stop)
         self._source.end_turn("compare", self._token)
+        self._on_compared(compared)
         for job in compared.completed:
             version = self._jobs.complete(job, "schedule over", now=self._clock.now())
             if version is not None:

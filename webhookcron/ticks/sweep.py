@@ -70,13 +70,14 @@ class Sweep:
         enqueue: Enqueue,
         count_final: Callable[[Sequence[Execution]], None],
         retention: timedelta,
+        failures_kept: int = 1,
     ) -> None:
         self._jobs = jobs
         self._executions = executions
         self._source = source
         self._enqueue = enqueue
         self._count_final = count_final
-        self._retention = retention
+        self._failures_retention = retention * failures_kept
 
     def run(self, now: datetime) -> Swept:
         """Raises StoreUnavailable or TickSourceUnavailable; whatever was done until then is done."""
@@ -193,7 +194,7 @@ class Sweep:
                 "counted": False,
                 "countToken": execution.id,
                 "checkAt": now,
-                "expireAt": now + self._retention,
+                "expireAt": now + self._failures_retention,
             }
         return (
             GuardedUpdate(
