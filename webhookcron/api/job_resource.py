@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from webhookcron.core.jobs import Job, JobStatus
@@ -13,11 +14,14 @@ _STATE = (
 )  # fmt: skip
 
 
-def job_resource(job: Job, *, with_secret: bool = False) -> dict[str, Any]:
-    """The fields of `job`; its signing secret only `with_secret`."""
+def job_resource(
+    job: Job, *, with_secret: bool = False, circuit_open_until: datetime | None = None
+) -> dict[str, Any]:
+    """The fields of `job`, and until when its host is left alone; its signing secret only `with_secret`."""
     resource = {
         **{name: getattr(job, name) for name in _STATE},
         "status": job.status.value,
+        "circuit_open_until": circuit_open_until,
         "is_active": job.status is not JobStatus.PAUSED,
         **definition_fields(job),
     }

@@ -313,6 +313,12 @@ class JobState(BaseSchema):
     owner_id = ma.fields.String(required=True)
     status = Word(JobStatus, required=True, metadata=said("active, paused, completed or disabled"))
     status_reason = ma.fields.String(allow_none=True, metadata=said("Why it is completed or disabled"))
+    circuit_open_until = Moment(
+        allow_none=True,
+        metadata=said(
+            "Until when its host is left alone, as it could not be connected to several times in a row"
+        ),
+    )
     next_run_at = Moment(allow_none=True, metadata=said("Its next fire time"))
     last_run_at = Moment(allow_none=True)
     last_status = ma.fields.String(allow_none=True, metadata=said("How its last execution ended"))

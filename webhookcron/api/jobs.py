@@ -83,7 +83,8 @@ class DeleteJobQuery(BaseSchema):
 
 def answer(job: Job, status: int = 200) -> Answer:
     """The answer that shows a job."""
-    return job_resource(job), status, etag(job.version)
+    open_until = services().jobs.circuits([job]).get(job.host)
+    return job_resource(job, circuit_open_until=open_until), status, etag(job.version)
 
 
 def created(job: Job) -> Answer:
@@ -122,8 +123,9 @@ class Jobs(MethodView):
         Page by page, newest first unless `sort` says otherwise.
         """
         page = services().jobs.page(principal, query)
+        circuits = services().jobs.circuits(page.items)
         return {
-            "items": [job_resource(job) for job in page.items],
+            "items": [job_resource(job, circuit_open_until=circuits.get(job.host)) for job in page.items],
             "page": page.page,
             "limit": page.limit,
             "total": page.total,

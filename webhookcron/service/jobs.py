@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from webhookcron.core.errors import KeyTaken, NotFound, StoreUnavailable, VersionConflict
+from webhookcron.core.errors import (
+    KeyTaken,
+    NotFound,
+    StoreUnavailable,
+    TickSourceUnavailable,
+    VersionConflict,
+)
 from webhookcron.core.executions import Reason, request_key
 from webhookcron.core.jobs import Job, JobStatus
 from webhookcron.core.signing import generate_secret
@@ -91,6 +97,16 @@ class JobService:
             limit=query.limit,
         )
         return JobPage(items, query.page, query.limit, total)
+
+    def circuits(self, jobs: Sequence[Job]) -> dict[str, datetime]:
+        """Until when the hosts of `jobs` are left alone because they could not be connected to; others are left out.
+
+        Only to be seen, so a Redis that is away gives none.
+        """
+        try:
+            return self._platform.circuits.open_until(sorted({job.host for job in jobs}))
+        except TickSourceUnavailable:
+            return {}
 
     # --- creating and changing
 

@@ -18,6 +18,7 @@ from webhookcron.storage.api_keys import ApiKeyStore
 from webhookcron.storage.client import Document
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
+from webhookcron.ticks.circuits import CircuitBoard
 from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.source import TickSource
 
@@ -46,6 +47,8 @@ class Platform(Protocol):
     def api_keys(self) -> ApiKeyStore: ...
     @property
     def source(self) -> TickSource: ...
+    @property
+    def circuits(self) -> CircuitBoard: ...
     @property
     def clock(self) -> PlatformClock: ...
     @property

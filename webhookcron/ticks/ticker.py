@@ -56,7 +56,7 @@ class Pace:
     @property
     def gap_seconds(self) -> float:
         """The least time from one tick that brings fires to the next."""
-        return LONGEST_GAP_SECONDS * min(1.0, self._rate / 1000) ** GAP_GROWTH
+        return LONGEST_GAP_SECONDS * float(min(1.0, self._rate / 1000) ** GAP_GROWTH)
 
 
 class Ticker:
