@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 MOST_IDS_PER_MESSAGE = 10_000
 
+RESTART_SECONDS = 0.5
+"""A queue full of garbage must not keep a processor busy."""
+
 
 def register(app: Celery, engine: Engine) -> None:
     """Make `engine` the receiver of what is pushed.
@@ -62,6 +65,22 @@ def execution_ids(ids: Any) -> list[str]:
 def serve(app: Celery, engine: Engine, *, drain: timedelta, stop: threading.Event) -> None:
     """Deliver until `stop` is set; then drain the engine and put back what is left."""
     engine.start()
+    threading.Thread(target=_end_with, args=(stop,), name="stop", daemon=True).start()
+    log.info("worker.started")
+    try:
+        while not stop.is_set():
+            _consume(app)
+            if not stop.is_set():
+                # Something in the queue was no message at all: it is taken out, and the library has logged it.
+                log.error("worker.consumer_ended", reason="unreadable message", seconds=RESTART_SECONDS)
+                stop.wait(RESTART_SECONDS)
+    finally:
+        log.info("worker.stopping", drain_seconds=drain.total_seconds())
+        engine.stop(drain)
+        log.info("worker.stopped")
+
+
+def _consume(app: Celery) -> None:
     # The bare controller: signals, logging and privileges are the process's own affair.
     controller = app.WorkController(
         pool="threads",
@@ -70,14 +89,7 @@ def serve(app: Celery, engine: Engine, *, drain: timedelta, stop: threading.Even
         without_mingle=True,
         without_heartbeat=True,
     )
-    threading.Thread(target=_end_with, args=(stop,), name="stop", daemon=True).start()
-    log.info("worker.started")
-    try:
-        controller.start()
-    finally:
-        log.info("worker.stopping", drain_seconds=drain.total_seconds())
-        engine.stop(drain)
-        log.info("worker.stopped")
+    controller.start()
 
 
 def _end_with(stop: threading.Event) -> None:
