@@ -8,14 +8,27 @@ import structlog
 from flask import Flask
 
 from webhookcron import __version__
-from webhookcron.api import execution_actions, executions, health, job_actions, jobs, previews, trials
+from webhookcron.api import (
+    accounts,
+    api_keys,
+    execution_actions,
+    executions,
+    health,
+    job_actions,
+    jobs,
+    previews,
+    trials,
+    users,
+)
 from webhookcron.api.blueprints import register_converters
 from webhookcron.api.docs import register_documentation
 from webhookcron.api.errors import RestApi, register_error_handlers
 from webhookcron.api.observing import register_observing
+from webhookcron.api.protection import register_protection
 from webhookcron.api.services import Services
 from webhookcron.config import Settings
 from webhookcron.core.errors import StoreUnavailable
+from webhookcron.dashboard.registration import register_dashboard
 from webhookcron.metrics.api import ApiMetrics
 from webhookcron.metrics.state import MOST_COUNTED, PlatformState
 from webhookcron.service.health import HealthService
@@ -42,7 +55,11 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
             "info": {"description": "Calls webhooks on schedule."},
             "components": {
                 "securitySchemes": {
-                    "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: `whk_…`"}
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "An API key (`whk_…`) or the access token of a login",
+                    }
                 }
             },
         },
@@ -55,9 +72,16 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     register_converters(app, api)
     register_error_handlers(app)
     register_observing(app, _metrics(app.extensions["webhookcron"].health, connected))
-    for part in (jobs, job_actions, previews, trials, executions, execution_actions, health):
-        api.register_blueprint(part.blueprint)
+    register_protection(app, settings, connected.redis)
+    for blueprint in (
+        *(part.blueprint for part in (jobs, job_actions, previews, trials, executions, execution_actions)),
+        *(part.blueprint for part in (accounts, api_keys, users)),
+        users.audit_blueprint,
+        health.blueprint,
+    ):
+        api.register_blueprint(blueprint)
     register_documentation(app)
+    register_dashboard(app, connected)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Who is calling: API keys in the Authorization header."""
+"""Who is calling: API keys and access tokens in the Authorization header."""
 
 from __future__ import annotations
 
@@ -7,80 +7,110 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import current_app, request
-
-from webhookcron.api.errors import DEFAULT_MESSAGES, error_answer
+from webhookcron.api.callers import present_principal
+from webhookcron.api.errors import UNAUTHORIZED, error_answer
+from webhookcron.service.accounts import AccountService
 from webhookcron.service.principals import Principal, Scope
-from webhookcron.storage.api_keys import KEY_PREFIX, ApiKey, ApiKeyStore, hash_key
+from webhookcron.service.tokens import MAX_TOKEN_LENGTH
+from webhookcron.storage.api_keys import KEY_PREFIX, ApiKeyStore, hash_key
 from webhookcron.ticks.clock import PlatformClock
 
 KEPT_FOR_SECONDS = 3.0
-"""A key that was found is not looked up again for so long: a removed key works this much longer at most."""
+"""A caller who was found is not looked up again for so long: a removed key works this much longer at most."""
 
-KEPT_KEYS = 1024
+KEPT_CALLERS = 1024
 
 MAX_KEY_LENGTH = 200
 """Longer ones cannot be keys of this platform."""
-
-CHALLENGE = 'Bearer realm="webhookcron"'
-"""RFC 6750 section 3."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Authenticator:
-    """Finds whose key a request carries; keys found lately are remembered by their hash. Thread-safe."""
+    """Finds who a request comes from; callers found lately are remembered by a hash. Thread-safe."""
 
     def __init__(
         self,
         keys: ApiKeyStore,
         clock: PlatformClock,
+        accounts: AccountService | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Without `accounts` only API keys are known."""
         self._keys = keys
         self._clock = clock
+        self._accounts = accounts
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
-    def principal(self, authorization: str | None) -> Principal | None:
-        """The caller of a request with this Authorization header; None when it holds no valid key.
+    def principal(self, authorization: str | None, *, address: str | None = None) -> Principal | None:
+        """The caller of a request with this Authorization header; None when it holds neither valid key nor token.
+
+        address  Where the request comes from; noted in the principal.
 
         Raises StoreUnavailable, and TickSourceUnavailable when platform time was never known.
         """
-        scheme, _, key = (authorization or "").partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key.startswith(KEY_PREFIX) or len(key) > MAX_KEY_LENGTH:
+        scheme, _, credential = (authorization or "").partition(" ")
+        credential = credential.strip()
+        if scheme.lower() != "bearer" or not credential or len(credential) > MAX_TOKEN_LENGTH:
+            return None
+        is_key = credential.startswith(KEY_PREFIX)
+        if is_key and len(credential) > MAX_KEY_LENGTH:
             return None
         now = self._clock.now()
-        found = self._find(key, now)
+        found = self._find(credential, is_key, now)
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
-        return Principal(user_id=found.owner_id, role=found.role, scopes=frozenset(found.scopes))
+        return replace(found, address=address)
 
-    def _find(self, key: str, now: datetime) -> ApiKey | None:
-        digest = hash_key(key)
+    def forget(self) -> None:
+        """Look everyone up again: a key or login was ended here."""
+        with self._lock:
+            self._known.clear()
+
+    def _find(self, credential: str, is_key: bool, now: datetime) -> Principal | None:
+        digest = hash_key(credential)
         with self._lock:
             kept = self._known.get(digest)
         if kept is not None and kept[0] > self._monotonic():
             return kept[1]
-        found = self._keys.find(key, now=now)
+        found = self._of_key(credential, now) if is_key else self._of_token(credential)
         with self._lock:
             self._known.pop(digest, None)
             if found is not None:
                 self._known[digest] = (self._monotonic() + KEPT_FOR_SECONDS, found)
-                if len(self._known) > KEPT_KEYS:
+                if len(self._known) > KEPT_CALLERS:
                     self._known.popitem(last=False)
         return found
 
+    def _of_key(self, key: str, now: datetime) -> Principal | None:
+        found = self._keys.find(key, now=now)
+        if found is None:
+            return None
+        return Principal(
+            user_id=found.owner_id,
+            role=found.role,
+            scopes=frozenset(found.scopes),
+            key_id=found.id,
+            expires_at=found.expires_at,
+        )
 
-def signed_in(scope: Scope) -> Callable[[View], View]:
+    def _of_token(self, token: str) -> Principal | None:
+        return None if self._accounts is None else self._accounts.principal_of_token(token)
+
+
+def signed_in(scope: Scope, *, admin: bool = False, own_account: bool = False) -> Callable[[View], View]:
     """Let a view method run for callers with `scope` only; it gets the Principal as its first argument.
+
+    admin        Only admins may.
+    own_account  It changes nothing but the caller's own account, so viewers may, too.
 
     It stands outermost, so that nothing is told about a request without a key.
     """
@@ -88,11 +118,15 @@ def signed_in(scope: Scope) -> Callable[[View], View]:
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            authenticator: Authenticator = current_app.extensions["webhookcron"].authenticator
-            principal = authenticator.principal(request.headers.get("Authorization"))
+            principal = present_principal()
             if principal is None:
-                return error_answer(401, DEFAULT_MESSAGES[401], headers={"WWW-Authenticate": CHALLENGE})
-            principal.require(scope)
+                return error_answer(*UNAUTHORIZED)
+            if own_account:
+                principal.require_scope(scope)
+            else:
+                principal.require(scope)
+            if admin:
+                principal.require_admin()
             return view(self, principal, *args, **kwargs)
 
         wrapper._apidoc = _documented(getattr(view, "_apidoc", {}), scope)  # type: ignore[attr-defined]
@@ -105,9 +139,14 @@ def _documented(doc: dict[str, Any], scope: Scope) -> dict[str, Any]:
     """The documentation of a view with what signing in adds to it."""
     doc = deepcopy(doc)
     manual = doc.setdefault("manual_doc", {})
-    manual["security"] = [{"apiKey": []}]
+    manual["security"] = [{"bearer": []}]
     manual["x-required-scope"] = scope.value
     responses = doc.setdefault("response", {}).setdefault("responses", {})
-    for status, name in ((401, "UNAUTHORIZED"), (403, "FORBIDDEN"), (503, "SERVICE_UNAVAILABLE")):
+    for status, name in (
+        (401, "UNAUTHORIZED"),
+        (403, "FORBIDDEN"),
+        (429, "TOO_MANY_REQUESTS"),
+        (503, "SERVICE_UNAVAILABLE"),
+    ):
         responses.setdefault(status, [name])
     return doc

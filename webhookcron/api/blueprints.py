@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, TypeVar, cast
 
 from flask import Flask
@@ -42,6 +43,17 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         return cast(Callable[[Decorated], Decorated], SmorestBlueprint.doc(**kwargs))
 
 
+def open_to_all(view: Decorated) -> Decorated:
+    """Say in the documentation that an operation needs no credential; it is counted by address."""
+    doc = deepcopy(getattr(view, "_apidoc", {}))
+    doc.setdefault("manual_doc", {})["security"] = []
+    responses = doc.setdefault("response", {}).setdefault("responses", {})
+    for status, name in ((429, "TOO_MANY_REQUESTS"), (503, "SERVICE_UNAVAILABLE")):
+        responses.setdefault(status, [name])
+    view._apidoc = doc  # type: ignore[attr-defined]
+    return view
+
+
 class JobIdConverter(BaseConverter):
     """The id of a job. Anything else in its place is a URL that does not exist: 404."""
 
@@ -63,10 +75,26 @@ class JobKeyConverter(BaseConverter):
     example = "weekly-report"
 
 
+class ObjectIdConverter(BaseConverter):
+    """The id of something that users make, such as an API key."""
+
+    regex = "[0-9a-f]{24}"
+    example = "6740d0c0a1b2c3d4e5f60719"
+
+
+class UserIdConverter(BaseConverter):
+    """The id of a user; that of the first one is a word."""
+
+    regex = "admin|[0-9a-f]{12,24}"
+    example = "6740d0c0a1b2c3d4e5f60720"
+
+
 _CONVERTERS: dict[str, type[Any]] = {
     "job_id": JobIdConverter,
     "execution_id": ExecutionIdConverter,
     "job_key": JobKeyConverter,
+    "object_id": ObjectIdConverter,
+    "user_id": UserIdConverter,
 }
 
 
@@ -78,4 +106,4 @@ def register_converters(app: Flask, api: Api) -> None:
 
 
 def _parameter_schema(converter: Any) -> dict[str, Any]:
-    return {"type": "string", "pattern": f"^{converter.regex}$", "example": converter.example}
+    return {"type": "string", "pattern": f"^({converter.regex})$", "example": converter.example}

@@ -17,6 +17,7 @@ from webhookcron.api.schema_base import camel_case
 from webhookcron.core.errors import (
     BrokerUnavailable,
     CorruptDocument,
+    EmailTaken,
     KeyTaken,
     NotFinal,
     NotFound,
@@ -26,7 +27,15 @@ from webhookcron.core.errors import (
     VersionConflict,
     WebhookcronError,
 )
-from webhookcron.service.errors import Conflict, Forbidden, Invalid, KeyReused, TooMany
+from webhookcron.service.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    KeyReused,
+    LoginFailed,
+    SessionEnded,
+    TooMany,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +48,7 @@ MAX_SENTENCE_LENGTH = 400
 
 DEFAULT_MESSAGES = {
     400: "the request cannot be read",
-    401: "an API key is needed: send Authorization: Bearer whk_…",
+    401: "an API key or a login is needed: send Authorization: Bearer whk_… or an access token",
     403: "this is not allowed",
     404: "there is no such resource",
     405: "this resource does not know this method",
@@ -49,6 +58,13 @@ DEFAULT_MESSAGES = {
     422: "the request is not valid; errors says where",
     500: "something went wrong here; the log has the details",
 }
+
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="webhookcron"'}
+"""RFC 6750 section 3."""
+
+UNAUTHORIZED: tuple[int, str, None, dict[str, str]] = (401, DEFAULT_MESSAGES[401], None, CHALLENGE)
+"""The arguments of `error_answer` for a request without a valid credential."""
 
 
 class ErrorSchema(ma.Schema):
@@ -126,7 +142,11 @@ def _answer(error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
             message = "was used for another request before"
             return error_answer(422, DEFAULT_MESSAGES[422], {"headers": {"Idempotency-Key": [message]}})
         case TooMany():
-            return error_answer(429, str(error), headers={"Retry-After": RETRY_AFTER_SECONDS})
+            return error_answer(429, str(error), headers={"Retry-After": str(error.retry_after_seconds)})
+        case LoginFailed() | SessionEnded():
+            return error_answer(401, str(error), headers=CHALLENGE)
+        case EmailTaken():
+            return error_answer(409, str(error), {"json": {"email": [str(error)]}})
         case Forbidden():
             return error_answer(403, str(error))
         case VersionConflict():

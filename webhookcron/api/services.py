@@ -8,12 +8,16 @@ from typing import cast
 from flask import current_app
 
 from webhookcron.api.auth import Authenticator
+from webhookcron.service.accounts import AccountService
+from webhookcron.service.api_keys import ApiKeyService
+from webhookcron.service.audit import AuditTrail
 from webhookcron.service.executions import ExecutionService
 from webhookcron.service.health import HealthService
 from webhookcron.service.jobs import JobService
 from webhookcron.service.platform import Platform
 from webhookcron.service.previews import PreviewService
 from webhookcron.service.trials import TrialService
+from webhookcron.service.users import UserService
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +29,28 @@ class Services:
     previews: PreviewService
     trials: TrialService
     health: HealthService
+    audit: AuditTrail
+    accounts: AccountService
+    users: UserService
+    api_keys: ApiKeyService
     authenticator: Authenticator
 
     @classmethod
     def of(cls, platform: Platform) -> Services:
         """The services on top of `platform`."""
+        audit = AuditTrail(platform)
+        accounts = AccountService(platform, audit)
         return cls(
             jobs=JobService(platform),
             executions=ExecutionService(platform),
             previews=PreviewService(platform),
             trials=TrialService(platform),
             health=HealthService(platform),
-            authenticator=Authenticator(platform.api_keys, platform.clock),
+            audit=audit,
+            accounts=accounts,
+            users=UserService(platform, audit, accounts.passwords),
+            api_keys=ApiKeyService(platform, audit),
+            authenticator=Authenticator(platform.api_keys, platform.clock, accounts),
         )
 
 

@@ -63,25 +63,53 @@ class ApiKeyStore:
             )
         return True
 
-    def create(self, owner_id: str, name: str, scopes: tuple[str, ...], *, now: datetime) -> tuple[str, str]:
+    def create(
+        self,
+        owner_id: str,
+        name: str,
+        scopes: tuple[str, ...],
+        *,
+        now: datetime,
+        expires_at: datetime | None = None,
+    ) -> tuple[str, str]:
         """A new key for `owner_id`: (id, key). The key is not stored and cannot be had again."""
         key = generate_key()
         with driver_errors_translated():
-            return self._insert(key, owner_id, name, scopes, now), key
+            return self._insert(key, owner_id, name, scopes, now, expires_at), key
 
-    def _insert(self, key: str, owner_id: str, name: str, scopes: tuple[str, ...], now: datetime) -> str:
+    def _insert(
+        self,
+        key: str,
+        owner_id: str,
+        name: str,
+        scopes: tuple[str, ...],
+        now: datetime,
+        expires_at: datetime | None = None,
+    ) -> str:
         key_id = str(ObjectId())
-        self._keys.insert_one(
-            {
-                "_id": key_id,
-                "ownerId": owner_id,
-                "name": name,
-                "scopes": list(scopes),
-                "hash": hash_key(key),
-                "createdAt": now,
-            }
-        )
+        document: Document = {
+            "_id": key_id,
+            "ownerId": owner_id,
+            "name": name,
+            "scopes": list(scopes),
+            "hash": hash_key(key),
+            "createdAt": now,
+        }
+        if expires_at is not None:
+            document["expiresAt"] = expires_at
+        self._keys.insert_one(document)
         return key_id
+
+    def remove(self, key_id: str, *, owner_id: str) -> str | None:
+        """Remove a key of `owner_id`; its name, or None when there is none."""
+        with driver_errors_translated():
+            document = self._keys.find_one_and_delete({"_id": key_id, "ownerId": owner_id})
+        return None if document is None else document["name"]
+
+    def remove_all_of(self, owner_id: str) -> int:
+        """Remove all keys of a user; how many."""
+        with driver_errors_translated():
+            return self._keys.delete_many({"ownerId": owner_id}).deleted_count
 
     def find(self, key: str, *, now: datetime) -> ApiKey | None:
         """Whose `key` this is; None when it is unknown, expired, or its owner is gone."""
@@ -98,16 +126,30 @@ class ApiKeyStore:
             last_used_at = document.get("lastUsedAt")
             if last_used_at is None or now - last_used_at >= _TOUCH_EVERY:
                 self._keys.update_one({"_id": document["_id"]}, {"$max": {"lastUsedAt": now}})
-        return ApiKey(
-            id=document["_id"],
-            owner_id=document["ownerId"],
-            name=document["name"],
-            role=user["role"],
-            scopes=tuple(document["scopes"]),
-            created_at=document["createdAt"],
-            expires_at=expires_at,
-            last_used_at=last_used_at,
-        )
+        return _api_key(document, user["role"])
+
+    # --- lists (last: within the class, `list` means this method from here on)
+
+    def list(self, owner_id: str, *, limit: int) -> list[ApiKey]:
+        """The keys of a user, the newest first; their role is left empty."""
+        with driver_errors_translated():
+            documents = list(
+                self._keys.find({"ownerId": owner_id}, {"hash": 0}).sort("createdAt", -1).limit(limit)
+            )
+        return [_api_key(document, "") for document in documents]
+
+
+def _api_key(document: Document, role: str) -> ApiKey:
+    return ApiKey(
+        id=document["_id"],
+        owner_id=document["ownerId"],
+        name=document["name"],
+        role=role,
+        scopes=tuple(document["scopes"]),
+        created_at=document["createdAt"],
+        expires_at=document.get("expiresAt"),
+        last_used_at=document.get("lastUsedAt"),
+    )
 
 
 def generate_key() -> str:

@@ -50,15 +50,6 @@ class UserStore:
             raise NotFound(user_id)
         return _user(document)
 
-    def list(self, *, skip: int, limit: int) -> tuple[list[User], int]:
-        """A page of the accounts in the order of their ids, and how many there are in all."""
-        with driver_errors_translated():
-            total = self._collection.count_documents(_PRESENT)
-            documents = list(
-                self._collection.find(_PRESENT, _WITHOUT_PASSWORD).sort("_id", 1).skip(skip).limit(limit)
-            )
-        return [_user(document) for document in documents], total
-
     def ids_ever(self) -> tuple[str, ...]:
         """The ids of all accounts there are and were: everyone who may own something."""
         with driver_errors_translated():
@@ -164,6 +155,17 @@ class UserStore:
             )
         if not result.matched_count:
             raise NotFound(user_id)
+
+    # --- lists (last: within the class, `list` means this method from here on)
+
+    def list(self, *, skip: int, limit: int) -> tuple[list[User], int]:
+        """A page of the accounts in the order of their ids, and how many there are in all."""
+        with driver_errors_translated():
+            total = self._collection.count_documents(_PRESENT)
+            documents = list(
+                self._collection.find(_PRESENT, _WITHOUT_PASSWORD).sort("_id", 1).skip(skip).limit(limit)
+            )
+        return [_user(document) for document in documents], total
 
 
 def _user(document: Document) -> User:

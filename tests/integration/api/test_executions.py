@@ -185,7 +185,7 @@ def test_a_queued_execution_can_be_cancelled_once(caller: Any, platform: Any, jo
     assert cancelled.get_json()["execution"]["status"] == "cancelled"
     assert caller("POST", f"{LOG}/{execution['id']}/cancel").status_code == 409
     stored = platform.database["executions"].find_one({"_id": execution["id"]})
-    assert "checkAt" not in stored
+    assert (stored["status"], stored.get("nextAttemptAt")) == ("cancelled", None)
     assert stored["expireAt"] > stored["completedAt"]
 
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from webhookcron.api.auth import KEPT_FOR_SECONDS, KEPT_KEYS, Authenticator
+from webhookcron.api.auth import KEPT_FOR_SECONDS, KEPT_CALLERS, Authenticator
 from webhookcron.service.principals import Principal
 from webhookcron.storage.api_keys import ApiKey, ApiKeyStore
 from webhookcron.ticks.clock import PlatformClock
@@ -59,7 +59,7 @@ def authenticator(keys: Keys, clock: Clock) -> Authenticator:
 
 
 def test_a_key_says_who_calls(authenticator: Authenticator) -> None:
-    ann = Principal(user_id="ann", role="member", scopes=frozenset({"read"}))
+    ann = Principal(user_id="ann", role="member", scopes=frozenset({"read"}), key_id="1")
     assert authenticator.principal("Bearer whk_ann") == ann
     assert authenticator.principal("bearer  whk_ann ") == ann
 
@@ -96,11 +96,11 @@ def test_a_remembered_key_expires_in_time(authenticator: Authenticator, keys: Ke
 
 
 def test_it_remembers_only_so_many(authenticator: Authenticator, keys: Keys) -> None:
-    for number in range(KEPT_KEYS + 1):
+    for number in range(KEPT_CALLERS + 1):
         keys.known[f"whk_{number}"] = ANN
         authenticator.principal(f"Bearer whk_{number}")
     asked = keys.asked
-    authenticator.principal(f"Bearer whk_{KEPT_KEYS}")
+    authenticator.principal(f"Bearer whk_{KEPT_CALLERS}")
     assert keys.asked == asked
     authenticator.principal("Bearer whk_0")
     assert keys.asked == asked + 1
