@@ -113,14 +113,15 @@ class Recorder:
 
     def _write(self, group: list[CallResult | EndedClaim]) -> bool:
         """Write a group however long it takes, while the worker runs; False when it was given up."""
-        # The token is the same in every try, so that a try whose reply was lost is not counted twice.
-        token = secrets.token_hex(6)
-        records: list[Record] | None = None
+        ended_at = self._now()
         backoff = SHORTEST_BACKOFF_SECONDS
         while True:
+            # A token of its own for each try: what an earlier one wrote of the group before MongoDB went away keeps
+            # its token, by which the sweep counts it, and may have done so already. Counters take a token once, so
+            # the rest needs another.
+            token = secrets.token_hex(6)
             try:
-                if records is None:
-                    records = self._records(group, token)
+                records = self._records(group, token, ended_at)
                 self.record(records, token)
                 self._observe(group, records)
                 return True
@@ -141,14 +142,15 @@ class Recorder:
                     return False
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
-    def _records(self, group: Sequence[CallResult | EndedClaim], token: str) -> list[Record]:
-        now = self._now()
+    def _records(
+        self, group: Sequence[CallResult | EndedClaim], token: str, ended_at: datetime
+    ) -> list[Record]:
         return [
-            ended_record(item, now=now, count_token=token, retention=self._retention)
+            ended_record(item, now=ended_at, count_token=token, retention=self._retention)
             if isinstance(item, EndedClaim)
             # One end for the whole group, by which the sweep can find the group again.
             else record_of(
-                replace(item, ended_at=now),
+                replace(item, ended_at=ended_at),
                 count_token=token,
                 retention=self._retention,
                 failures_kept=self._failures_kept,

@@ -52,6 +52,10 @@ def claimed_at(world: Any, seconds: float) -> Any:
     return world.claim(world.at(seconds))
 
 
+def results(claimed: Any, now: Any) -> list[CallResult]:
+    return [CallResult(claim, None, HttpResult(status=200), now, now) for claim in claimed.calls]
+
+
 def test_a_success_ends_the_execution_and_is_counted(world: Any) -> None:
     job = world.job(retention_days=7)
     world.finish(claimed_at(world, 60), world.at(61))
@@ -213,6 +217,30 @@ def test_what_the_sweep_counted_meanwhile_is_not_counted_again(world: Any) -> No
     assert world.counters(job) == (1, 1, 0, 0)
 
 
+def test_a_group_written_in_two_parts_around_an_outage_is_counted_wholly(world: Any) -> None:
+    job = world.job(world.every(10))
+    claimed = claimed_at(world, 20)
+    assert len(claimed.calls) == 2
+
+    class WritesOneThenGoesAway(AwayAt):
+        def apply(self, updates: Any) -> int:
+            if self.times <= 0:
+                return int(self._inner.apply(updates))
+            self.times -= 1
+            self._inner.apply(updates[:1])
+            # It is away for so long that the sweep counts what was written as soon as it is back.
+            world.sweep(world.at(40))
+            raise StoreUnavailable("away")
+
+    recorder = world.recorder(
+        world.at(21), executions=WritesOneThenGoesAway(world.executions, "", after=False)
+    )
+    assert recorder._write(results(claimed, world.at(21)))
+    world.sweep(world.at(60))
+    assert world.found(job) == {10: "success", 20: "success"}
+    assert world.counters(job) == (2, 2, 0, 0)
+
+
 # --- the thread
 
 
@@ -232,10 +260,6 @@ def run_recorder(world: Any) -> Any:
         assert recorder.close(timedelta(seconds=10))
 
 
-def results(claimed: Any, now: Any) -> list[CallResult]:
-    return [CallResult(claim, None, HttpResult(status=200), now, now) for claim in claimed.calls]
-
-
 def test_what_ends_is_written_by_the_thread_in_groups(
     world: Any, run_recorder: Callable[..., Any], eventually: Any
 ) -> None:
@@ -249,13 +273,21 @@ def test_what_ends_is_written_by_the_thread_in_groups(
     assert [world.counters(job) for job in jobs] == [(6, 6, 0, 0)] * 4
 
 
-def test_the_thread_waits_for_mongodb(world: Any, run_recorder: Callable[..., Any], eventually: Any) -> None:
+@pytest.mark.parametrize("after", [False, True])
+def test_the_thread_waits_for_mongodb(
+    world: Any, run_recorder: Callable[..., Any], eventually: Any, after: bool
+) -> None:
     job = world.job()
     claimed = claimed_at(world, 60)
-    away = AwayAt(world.executions, "apply", after=True, times=3)
-    run_recorder(world.at(61), executions=away).put(results(claimed, world.at(61)))
-    eventually(lambda: world.counters(job) == (1, 1, 0, 0))
-    assert away.times == 0
+    recorded: list[int] = []
+    away = AwayAt(world.executions, "apply", after=after, times=3)
+    recorder = run_recorder(world.at(61), executions=away, on_recorded=recorded.append)
+    recorder.put(results(claimed, world.at(61)))
+    eventually(lambda: recorded == [1])
+    assert (away.times, world.found(job)) == (0, {60: "success"})
+    # What was written by a try whose reply was lost is counted by the sweep.
+    world.sweep(world.at(90))
+    assert world.counters(job) == (1, 1, 0, 0)
 
 
 def test_one_result_that_cannot_be_written_does_not_take_the_others_along(
