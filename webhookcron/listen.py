@@ -5,10 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from webhookcron.core.signing import (
+    ID_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    SignatureInvalid,
+    parse_secret,
+    verify,
+)
 from webhookcron.logs import escape_control_characters
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -24,15 +32,27 @@ IDLE_SECONDS = 60
 class Listener(ThreadingHTTPServer):
     """Answers every request with `status` after `delay_ms`, and hands one line about each to `write`.
 
-    `port` 0 takes a free one; `url` says which. OSError is raised when the address cannot be had.
+    With `secrets` (`whsec_…`) each line tells whether the signature fits one of them, and a call whose signature does
+    not is answered 401. `port` 0 takes a free one; `url` says which. OSError is raised when the address cannot be had,
+    ValueError when a secret is none.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(
-        self, host: str, port: int, *, status: int, delay_ms: int, write: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        *,
+        status: int,
+        delay_ms: int,
+        write: Callable[[str], None],
+        secrets: Sequence[str] = (),
     ) -> None:
+        for secret in secrets:
+            parse_secret(secret)
+        self.secrets = tuple(secrets)
         self.status = status
         self.delay_ms = delay_ms
         self._write = write
@@ -62,13 +82,18 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
-        self.server.tell(
-            call_line(received_at, self.command, self.path, self.headers.get("webhook-id"), body)
-        )
+        status, verdict = self.server.status, None
+        if self.server.secrets:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            flaw = signature_flaw(self.server.secrets, headers, body, received_at)
+            verdict = "ok" if flaw is None else f"WRONG ({flaw})"
+            status = status if flaw is None else 401
+        webhook_id = self.headers.get(ID_HEADER)
+        self.server.tell(call_line(received_at, self.command, self.path, webhook_id, body, verdict))
         if self.server.delay_ms:
             time.sleep(self.server.delay_ms / 1000)
-        answer = b"" if self.command == "HEAD" or self.server.status in (204, 304) else b"ok\n"
-        self.send_response(self.server.status)
+        answer = b"" if self.command == "HEAD" or status in (204, 304) else b"ok\n"
+        self.send_response(status)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -95,15 +120,45 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the line about the call says it all."""
 
 
-def call_line(received_at: datetime, method: str, path: str, webhook_id: str | None, body: bytes) -> str:
+def signature_flaw(
+    secrets: Sequence[str], headers: Mapping[str, str], body: bytes, received_at: datetime
+) -> str | None:
+    """What is wrong with the signature of a call (header names in lower case); None when it fits one of the secrets."""
+    missing = [name for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER) if name not in headers]
+    if missing:
+        return f"without {', '.join(missing)}"
+    try:
+        verify(
+            secrets,
+            message_id=headers[ID_HEADER],
+            timestamp=headers[TIMESTAMP_HEADER],
+            signature=headers[SIGNATURE_HEADER],
+            body=body,
+            now=int(received_at.timestamp()),
+        )
+    except SignatureInvalid as error:
+        return str(error)
+    return None
+
+
+def call_line(
+    received_at: datetime,
+    method: str,
+    path: str,
+    webhook_id: str | None,
+    body: bytes,
+    verdict: str | None = None,
+) -> str:
     """One line about a call: UTC time with milliseconds, method, path, webhook-id (`-` when absent), body.
 
-    Control characters are escaped and a long body is cut, with its size behind it.
+    `verdict` on its signature stands before the body where there is one. Control characters are escaped and a long
+    body is cut, with its size behind it.
     """
     moment = received_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     text = body.decode("utf-8", errors="backslashreplace")
     if len(text) > SHOWN_BODY_CHARACTERS:
         text = f"{text[:SHOWN_BODY_CHARACTERS]}… ({len(body)} bytes)"
+    signature = "" if verdict is None else f"signature={verdict} "
     return escape_control_characters(
-        f"{moment} {method} {path} webhook-id={webhook_id or '-'} {text}".rstrip()
+        f"{moment} {method} {path} webhook-id={webhook_id or '-'} {signature}{text}".rstrip()
     )

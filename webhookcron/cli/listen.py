@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from webhookcron.cli.errors import InUse
+from webhookcron.cli.errors import InUse, WrongSetting
 from webhookcron.listen import Listener
 
 
@@ -26,13 +26,23 @@ from webhookcron.listen import Listener
     show_default=True,
     help="Wait before the answer.",
 )
-def listen(port: int, host: str, status: int, delay_ms: int) -> None:
+@click.option(
+    "--secret",
+    "secrets",
+    metavar="WHSEC",
+    multiple=True,
+    help="A job's signing secret: verify signatures, answer 401 where none fits; may be repeated.",
+)
+def listen(port: int, host: str, status: int, delay_ms: int, secrets: tuple[str, ...]) -> None:
     """Print every call received, one line each: time, method, path, webhook-id and body.
 
-    A receiver to try webhooks with; `--status 500` and `--delay-ms` show retries and timeouts.
+    A receiver to try webhooks with; `--status 500` and `--delay-ms` show retries and timeouts, `--secret` verifies
+    signatures as a receiver should (Standard Webhooks 1.0, five minutes between the clocks).
     """
     try:
-        listener = Listener(host, port, status=status, delay_ms=delay_ms, write=click.echo)
+        listener = Listener(host, port, status=status, delay_ms=delay_ms, write=click.echo, secrets=secrets)
+    except ValueError as error:
+        raise WrongSetting(f"--secret: {error}") from None
     except OSError as error:
         raise InUse(
             f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"

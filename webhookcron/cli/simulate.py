@@ -63,7 +63,11 @@ def simulate(
         with progress_bar("Simulating", quiet=as_json) as show:
             load = simulated(jobs, first, last, top=top, progress=show)
             suggestions = suggested_offsets(jobs, load)
-            spread = simulated(with_suggestions(jobs, suggestions), first, last, top=1, progress=show)
+            try:
+                spread = simulated(with_suggestions(jobs, suggestions), first, last, top=1, progress=show)
+            except RangeTooLong:
+                # Jobs that shared fire times no longer do: more work than the first time.
+                spread = None
     except (RangeTooLong, ValueError) as error:
         raise WrongSetting(str(error)) from None
     if as_json:
@@ -97,11 +101,12 @@ def _jobs_of_api(api: ApiClient, *, quiet: bool) -> list[SimulatedJob]:
 def _jobs_of_files(files: tuple[str, ...], now: datetime) -> list[SimulatedJob]:
     from webhookcron.core.jobs import host_of
     from webhookcron.manifests.definitions import desired_job
-    from webhookcron.manifests.errors import ManifestsWrong
+    from webhookcron.manifests.errors import ManifestsWrong, Problem
     from webhookcron.manifests.files import read_entries
     from webhookcron.simulation.load import SimulatedJob
 
-    found, problems = [], []
+    found: list[SimulatedJob] = []
+    problems: list[Problem] = []
     for entry in read_entries(files):
         seen = {name: value for name, value in entry.fields.items() if name not in _UNSEEN}
         try:
@@ -152,7 +157,7 @@ def _moment(option: str, text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _print(load: Load, suggestions: list[Suggestion], spread: Load, top: int) -> None:
+def _print(load: Load, suggestions: list[Suggestion], spread: Load | None, top: int) -> None:
     screen = console()
     screen.print(
         Text.assemble(
@@ -207,13 +212,17 @@ def _print(load: Load, suggestions: list[Suggestion], spread: Load, top: int) ->
         _print_suggestions(load, suggestions, spread, top)
 
 
-def _print_suggestions(load: Load, suggestions: list[Suggestion], spread: Load, top: int) -> None:
+def _print_suggestions(load: Load, suggestions: list[Suggestion], spread: Load | None, top: int) -> None:
     screen = console()
     screen.print()
     screen.print(
         Text(
-            f"Minutes of their own for {len(suggestions)} jobs would lower the peak from {load.peak:,} to "
-            f"{spread.peak:,} a minute:",
+            f"Minutes of their own for {len(suggestions)} jobs "
+            + (
+                "would spread them (how far, only a shorter range can tell):"
+                if spread is None
+                else f"would bring the peak from {load.peak:,} to {spread.peak:,} a minute:"
+            ),
             style="bold",
         ),
         soft_wrap=True,
@@ -237,7 +246,7 @@ def _bars(counts: list[int]) -> str:
     return "".join(BARS[-(-count * (len(BARS) - 1) // highest)] for count in counts)
 
 
-def _load_json(load: Load, suggestions: list[Suggestion], spread: Load) -> Mapping[str, Any]:
+def _load_json(load: Load, suggestions: list[Suggestion], spread: Load | None) -> Mapping[str, Any]:
     return {
         "from": _utc(load.start),
         "to": _utc(load.end),
@@ -281,7 +290,7 @@ def _load_json(load: Load, suggestions: list[Suggestion], spread: Load) -> Mappi
             }
             for suggestion in suggestions
         ],
-        "peakPerMinuteWithSuggestions": spread.peak,
+        "peakPerMinuteWithSuggestions": None if spread is None else spread.peak,
     }
 
 
