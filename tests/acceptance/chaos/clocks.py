@@ -1,7 +1,8 @@
 """Wrong clocks: processes that believe it is some minutes earlier or later than it is.
 
 A few lines of C, loaded before the C library, move what `clock_gettime(CLOCK_REALTIME)`, `gettimeofday` and `time`
-answer. The monotonic clock stays, as it does on a machine whose wall clock is off.
+answer. The monotonic clock stays, as it does on a machine whose wall clock is off. The offset is fixed at the start of
+a process, or stands in a file that is mapped into it and may change at any moment: then the clock jumps.
 """
 
 from __future__ import annotations
@@ -16,13 +17,27 @@ from pathlib import Path
 _SOURCE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 
+static long fixed;
+static volatile long *changing = &fixed;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *text = getenv("CLOCK_OFFSET_SECONDS"), *file = getenv("CLOCK_OFFSET_FILE");
+    if (text) fixed = atol(text);
+    if (file) {
+        int descriptor = open(file, O_RDONLY);
+        void *page = mmap(0, sizeof(long), PROT_READ, MAP_SHARED, descriptor, 0);
+        if (page != MAP_FAILED) changing = page;
+    }
+}
+
 static long offset(void) {
-    const char *text = getenv("CLOCK_OFFSET_SECONDS");
-    return text ? atol(text) : 0;
+    return *changing;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
@@ -80,6 +95,22 @@ class WrongClocks:
         if self._library is None:
             return {}
         return {"LD_PRELOAD": str(self._library), "CLOCK_OFFSET_SECONDS": str(seconds)}
+
+    def changing(self, file: Path) -> dict[str, str]:
+        """As `environment`, for a clock that `jump` moves."""
+        self.jump(file, 0)
+        return (
+            {}
+            if self._library is None
+            else {"LD_PRELOAD": str(self._library), "CLOCK_OFFSET_FILE": str(file)}
+        )
+
+    @staticmethod
+    def jump(file: Path, seconds: int) -> None:
+        """From now on the clocks of `file` are off by `seconds`."""
+        # In place: the file is mapped, and a new one would not be.
+        with file.open("r+b" if file.exists() else "wb") as mapped:
+            mapped.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
     def _check(self) -> None:
         """A clock that is not moved after all would make every result meaningless."""
