@@ -185,16 +185,17 @@ class Engine:
                 log.critical("engine.transport_ended", reason="the worker stops, to be started anew")
                 self._on_broken()
                 return None
-            self._tell_circuits()
-            if offered:
-                self._line_up(offered)
+            try:
+                self._tell_circuits()
+                if offered:
+                    self._line_up(offered)
+            except StoreUnavailable:
+                self.offer(offered)
+                raise
 
     def _line_up(self, offered: list[str]) -> None:
-        try:
-            lined_up = self._hosts.of(offered)
-        except StoreUnavailable:
-            self.offer(offered)
-            raise
+        """Raises StoreUnavailable; then nothing is lined up yet."""
+        lined_up = self._hosts.of(offered)
         self._put_off_open(lined_up)
         clock = time.monotonic()
         with self._changed:
