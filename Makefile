@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bruno bench clean
+.PHONY: help run test chaos lint format bruno bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ run: $(VENV)/.run ## start everything on this machine; ARGS='--port 9090' passes
 
 test: $(VENV)/.dev ## run all tests; ARGS='tests/unit -k cron' passes options
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.dev ## kill, stop, flush and edit for five minutes, then check every fire time; ARGS='--minutes 1 --seed 7'
+	$(BIN)/python tests/acceptance/chaos $(ARGS)
 
 lint: $(VENV)/.dev ## check style, formatting and types
 	$(BIN)/ruff check
