@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flask import request
+
 from webhookcron.api.services import services
 from webhookcron.dashboard.sessions import Session
 from webhookcron.service.principals import Principal
@@ -12,11 +14,15 @@ def principal_of(session: Session) -> Principal | None:
 
     Raises StoreUnavailable, and TickSourceUnavailable when platform time was never known.
     """
-    if session.kind == "key":
-        return services().authenticator.principal(f"Bearer {session.credential}")
-    return None
+    match session.kind:
+        case "account":
+            return services().accounts.principal_of_session(session.credential, address=request.remote_addr)
+        case "key":
+            return principal_of_key(session.credential)
+        case _:
+            return None
 
 
 def principal_of_key(key: str) -> Principal | None:
     """The user of an API key; None when it is none. Raises as `principal_of`."""
-    return services().authenticator.principal(f"Bearer {key}")
+    return services().authenticator.principal(f"Bearer {key}", address=request.remote_addr)

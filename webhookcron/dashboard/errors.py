@@ -12,6 +12,7 @@ from webhookcron.api.errors import DEFAULT_MESSAGES
 from webhookcron.core.errors import (
     BrokerUnavailable,
     CorruptDocument,
+    EmailTaken,
     KeyTaken,
     NotFinal,
     NotFound,
@@ -42,7 +43,7 @@ def sentence_of(error: WebhookcronError) -> tuple[int, str]:
             return 404, "There is nothing here: it may have been deleted, or it belongs to someone else."
         case Invalid():
             return 422, " ".join(_sentences(error.errors)) or "The input is not valid."
-        case KeyTaken() | Conflict() | TooMany() | Forbidden():
+        case KeyTaken() | EmailTaken() | Conflict() | TooMany() | Forbidden():
             status = {Forbidden: 403, TooMany: 429}.get(type(error), 409)
             return status, _capital(str(error)) + "."
         case NotFinal():

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from flask import Response, g, redirect, request, url_for
 
 from webhookcron.dashboard.credentials import principal_of
-from webhookcron.dashboard.sessions import Notice, Session, new_session
+from webhookcron.dashboard.sessions import Notice, SecretKind, Session, new_session
 from webhookcron.dashboard.state import dashboard
 from webhookcron.service.errors import Forbidden
 from webhookcron.service.principals import Principal, Scope
@@ -93,9 +93,16 @@ def begin_session(session: Session) -> None:
     g.pop("dashboard_viewer", None)
 
 
-def leave_notice(text: str, kind: Literal["good", "bad"] = "good", *, secret: str = "") -> None:
+def leave_notice(
+    text: str,
+    kind: Literal["good", "bad"] = "good",
+    *,
+    secret: str = "",
+    secret_is: SecretKind = "signing",
+) -> None:
     """Tell something on the page that comes next, once."""
-    begin_session(replace(present_session(), notice=Notice(text=text, kind=kind, secret=secret)))
+    notice = Notice(text=text, kind=kind, secret=secret, secret_is=secret_is)
+    begin_session(replace(present_session(), notice=notice))
 
 
 def take_notice() -> Notice | None:

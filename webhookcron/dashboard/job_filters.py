@@ -22,13 +22,18 @@ SORTS = {
 
 def job_query(arguments: Mapping[str, str]) -> JobQuery:
     """The query of these arguments; what means nothing is left out."""
-    page = arguments.get("page", "1")
     status, type_ = arguments.get("status"), arguments.get("type")
     return JobQuery(
-        page=min(MAX_PAGE, max(1, int(page))) if page.isascii() and page.isdigit() and len(page) < 9 else 1,
+        page=page_number(arguments),
         limit=PER_PAGE,
         sort=SORTS.get(arguments.get("sort", ""), SORTS["newest"]),
         statuses=(status,) if status in {known.value for known in JobStatus} else (),
         schedule_type=type_ if type_ in {known.value for known in ScheduleType} else None,
         tag=arguments.get("tag") or None,
     )
+
+
+def page_number(arguments: Mapping[str, str]) -> int:
+    """The page that these arguments ask for, the first one where they make no sense."""
+    page = arguments.get("page", "1")
+    return min(MAX_PAGE, max(1, int(page))) if page.isascii() and page.isdigit() and len(page) < 9 else 1

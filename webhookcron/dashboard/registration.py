@@ -9,6 +9,7 @@ from webhookcron.dashboard.blueprint import blueprint
 from webhookcron.dashboard.state import DashboardState
 from webhookcron.dashboard.views import (  # noqa: F401  Importing them adds their pages.
     account,
+    audit,
     backfill,
     bulk,
     curl,
@@ -23,6 +24,7 @@ from webhookcron.dashboard.views import (  # noqa: F401  Importing them adds the
     overview,
     previews,
     trials,
+    users,
 )
 from webhookcron.service.platform import Platform
 

@@ -36,6 +36,7 @@ MAX_SEALED_LENGTH = 3_800
 # Binds the derived key to its use: other keys derived from the same setting differ.
 _PURPOSE = b"webhookcron dashboard sessions v1"
 
+SecretKind = Literal["signing", "key", "password"]
 CredentialKind = Literal["key", "account", "none"]
 
 
@@ -47,13 +48,14 @@ class Notice:
     kind: Literal["good", "bad"] = "good"
     secret: str = field(default="", repr=False)
     """Something that is shown this once; empty = nothing."""
+    secret_is: SecretKind = "signing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What the platform knows about a browser.
 
-    kind        what `credential` is: an API key, a token of an account, or nothing (not signed in yet).
+    kind        what `credential` is: an API key, the id of a login, or nothing (not signed in yet).
     csrf_token  what forms and scripts of this session have to send along.
     notice      what the next page tells, once; None = nothing.
     opened_at, seen_at  platform time; they bound its life.

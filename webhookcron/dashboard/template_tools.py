@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -50,6 +51,7 @@ def register(blueprint: Blueprint) -> None:
             "reason_words": REASON_WORDS,
             "failure_words": FAILURE_WORDS,
             "schedule_words": schedule_words,
+            "short_schedule_words": short_schedule_words,
             "pretty": pretty,
             "under_way": under_way,
             "page_url": page_url,
@@ -122,6 +124,11 @@ def countdown(value: datetime | None) -> Markup:
 def schedule_words(schedule: Schedule) -> str:
     """A schedule as a sentence, without the full stop."""
     return describe(schedule).removesuffix(".")
+
+
+def short_schedule_words(schedule: Schedule) -> str:
+    """The same for a list: without the moment from which an interval counts."""
+    return re.split(r", (?:counted from|starting at) ", schedule_words(schedule))[0]
 
 
 def pretty(text: str | None) -> Markup:
