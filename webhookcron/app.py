@@ -10,6 +10,7 @@ from flask import Flask
 from webhookcron import __version__
 from webhookcron.api import (
     accounts,
+    alerts,
     api_keys,
     execution_actions,
     executions,
@@ -31,8 +32,9 @@ from webhookcron.core.errors import StoreUnavailable
 from webhookcron.dashboard.registration import register_dashboard
 from webhookcron.metrics.api import ApiMetrics
 from webhookcron.metrics.state import MOST_COUNTED, PlatformState
+from webhookcron.service.alerts import AlertService
 from webhookcron.service.health import HealthService
-from webhookcron.service.platform import Platform
+from webhookcron.service.platform import Platform, stored_now
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +70,12 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     app.url_map.strict_slashes = False
     connected = _connected(settings) if platform is None else platform
     app.extensions["webhookcron"] = Services.of(connected)
+    app.extensions["webhookcron.alerts"] = AlertService(
+        alerts=connected.alerts,
+        settings=settings,
+        target_policy=connected.target_policy,
+        now=partial(stored_now, connected.clock),
+    )
     api = RestApi(app)
     register_converters(app, api)
     register_error_handlers(app)
@@ -76,6 +84,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     for blueprint in (
         *(part.blueprint for part in (jobs, job_actions, previews, trials, executions, execution_actions)),
         *(part.blueprint for part in (accounts, api_keys, users)),
+        alerts.blueprint,
         users.audit_blueprint,
         health.blueprint,
     ):

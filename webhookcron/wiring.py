@@ -22,11 +22,15 @@ from pymongo.uri_parser import parse_uri
 from redis import Redis
 
 from webhookcron import __version__
+from webhookcron.alerts.channels import Channels
+from webhookcron.alerts.mail import MailServer
+from webhookcron.alerts.sender import AlertSender
+from webhookcron.alerts.watch import AlertWatch
 from webhookcron.config import Settings
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.core.executions import Reason
 from webhookcron.core.targets import TargetPolicy
-from webhookcron.delivery.broker import Publisher, celery_app, queue_depth
+from webhookcron.delivery.broker import ALERT_TASK, Publisher, celery_app, queue_depth
 from webhookcron.delivery.caller import WebhookCaller
 from webhookcron.delivery.claimer import Claimer
 from webhookcron.delivery.counting import OutcomeCounter
@@ -45,11 +49,13 @@ from webhookcron.metrics.ticker import TickerMetrics
 from webhookcron.metrics.worker import WorkerMetrics
 from webhookcron.storage import client as mongo
 from webhookcron.storage import indexes
+from webhookcron.storage.alerts import AlertStore
 from webhookcron.storage.api_keys import ApiKeyStore
 from webhookcron.storage.client import Document
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
 from webhookcron.storage.rollups import RollupStore
+from webhookcron.storage.watched_jobs import WatchedJobs
 from webhookcron.ticks import client as redis_client
 from webhookcron.ticks.circuits import CircuitBoard
 from webhookcron.ticks.clock import PlatformClock
@@ -95,6 +101,7 @@ class Platform:
     executions: ExecutionStore
     rollups: RollupStore
     api_keys: ApiKeyStore
+    alerts: AlertStore
     source: TickSource
     circuits: CircuitBoard
     clock: PlatformClock
@@ -138,6 +145,7 @@ def connect(settings: Settings) -> Platform:
         executions=executions,
         rollups=RollupStore(database),
         api_keys=ApiKeyStore(database),
+        alerts=AlertStore(database, SecretBox(settings.secret_keys)),
         source=source,
         circuits=CircuitBoard(redis, key_prefix=settings.key_prefix),
         clock=PlatformClock(redis, on_jump=_report_jump),
@@ -219,8 +227,20 @@ def _reconciler(platform: Platform, metrics: TickerMetrics) -> Reconciler:
 
 def _chores(platform: Platform) -> Chores:
     retention = timedelta(days=platform.settings.retention_days)
+    watch = AlertWatch(
+        alerts=platform.alerts,
+        jobs=WatchedJobs(platform.database),
+        executions=platform.executions,
+        rollups=platform.rollups,
+        digest_every=timedelta(minutes=platform.settings.alert_digest_minutes),
+        push=Publisher(platform.celery, ALERT_TASK).enqueue,
+    )
     return Chores(
         [
+            Chore("alerts", timedelta(seconds=1), watch.look),
+            Chore("alert digests", timedelta(seconds=5), watch.digest),
+            Chore("alert silence", timedelta(minutes=1), watch.look_for_silence),
+            Chore("alert messages", timedelta(seconds=1), watch.push_due),
             Chore("rollups", timedelta(seconds=2), RollupMerging(platform.rollups, retention=retention)),
         ],
         hold_turn=platform.source.hold_turn,
@@ -247,9 +267,24 @@ def run_worker(settings: Settings) -> None:
         engine = _engine(platform, registry, on_broken=give_up)
         stack.enter_context(serving(registry, settings.metrics_host, settings.metrics_port))
         register(platform.celery, engine)
+        sender = _alert_sender(platform)
+        sender.register(platform.celery)
+        sender.start()
+        stack.callback(sender.stop, timedelta(seconds=5))
         serve(platform.celery, engine, drain=timedelta(seconds=settings.drain_seconds), stop=stop)
         if broken.is_set():
             raise SystemExit(1)
+
+
+def _alert_sender(platform: Platform) -> AlertSender:
+    settings = platform.settings
+    channels = Channels(
+        mail_server=MailServer(settings.smtp_url, settings.smtp_from) if settings.smtp_url else None,
+        apprise_urls=settings.apprise_urls,
+        transport=platform.transport,
+        now=platform.clock.now,
+    )
+    return AlertSender(alerts=platform.alerts, channels=channels, now=platform.clock.now)
 
 
 def _raise_open_files_limit() -> None:

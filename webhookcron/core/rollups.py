@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from webhookcron.core.executions import EPOCH, FINAL_STATUSES, Execution, ExecutionStatus
+from webhookcron.core.executions import EPOCH, FINAL_STATUSES, Execution, ExecutionStatus, Reason
 
 HOUR = timedelta(hours=1)
 
@@ -22,6 +22,8 @@ ROLLED_UP = (
     ExecutionStatus.CANCELLED,
 )
 """The statuses that are counted, in the order in which shares write them. Stored: append only."""
+
+_MISSED = frozenset({Reason.MISFIRE.value, Reason.CATCH_UP_LIMIT.value})
 
 _RAN = frozenset({ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT})
 
@@ -39,9 +41,20 @@ class Share:
     """Of the last attempts of those that ran."""
     buckets: dict[int, int] = field(default_factory=dict)
     """Number of the bucket in `DURATION_BOUNDS_MS` → executions that ran and lasted so long."""
+    last_status: ExecutionStatus | None = None
+    """How the last one that ran ended; None when none ran."""
+    failed_id: str | None = None
+    """The id of the last one that failed or timed out."""
+    missed: int = 0
+    """Fire times that were skipped because they were found too late."""
+
+    @property
+    def failures(self) -> int:
+        """How many failed or timed out."""
+        return self.counts.get(ExecutionStatus.FAILED, 0) + self.counts.get(ExecutionStatus.TIMEOUT, 0)
 
     def add(self, other: Share) -> None:
-        """Take the figures of `other` in."""
+        """Take the sums of `other` in."""
         for status, count in other.counts.items():
             self.counts[status] = self.counts.get(status, 0) + count
         for bucket, count in other.buckets.items():
@@ -117,7 +130,7 @@ class RollupTotals:
 def shares_of(executions: Sequence[Execution]) -> list[Share]:
     """What finished `executions` add to the hours of their jobs; a record of many missed fire times adds them all."""
     shares: dict[tuple[str, int], Share] = {}
-    for execution in executions:
+    for execution in sorted(executions, key=_ended_at):
         ended_at = execution.completed_at
         if ended_at is None or execution.status not in FINAL_STATUSES:
             continue
@@ -127,11 +140,21 @@ def shares_of(executions: Sequence[Execution]) -> list[Share]:
             share = shares[execution.job_id, hour] = Share(execution.owner_id, execution.job_id, hour)
         status = execution.status
         share.counts[status] = share.counts.get(status, 0) + (execution.skipped_count or 1)
+        if status in _RAN:
+            share.last_status = status
+            if status is not ExecutionStatus.SUCCESS:
+                share.failed_id = execution.id
+        elif execution.reason in _MISSED:
+            share.missed += execution.skipped_count or 1
         if execution.duration_ms is not None and status in _RAN:
             bucket = bisect_left(DURATION_BOUNDS_MS, execution.duration_ms)
             share.buckets[bucket] = share.buckets.get(bucket, 0) + 1
             share.duration_ms_sum += execution.duration_ms
     return list(shares.values())
+
+
+def _ended_at(execution: Execution) -> datetime:
+    return EPOCH if execution.completed_at is None else execution.completed_at
 
 
 def hour_of(moment: datetime) -> int:

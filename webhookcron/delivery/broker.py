@@ -16,6 +16,8 @@ from webhookcron.core.errors import BrokerUnavailable
 
 DELIVER_TASK = "webhookcron.deliver"
 
+ALERT_TASK = "webhookcron.alert"
+
 CHUNK = 100
 """Ids per message: a message costs what 50 ids cost, and one message is one acknowledgement."""
 
@@ -120,10 +122,11 @@ def queue_depth(app: Celery) -> int:
 
 
 class Publisher:
-    """Pushes execution ids to the workers. Safe to share among threads."""
+    """Pushes ids to the workers: of executions, unless `task` says otherwise. Safe to share among threads."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, task: str = DELIVER_TASK) -> None:
         self._app = app
+        self._task = task
         options = app.conf.broker_transport_options
         connection = app.connection_for_write(
             transport_options={"socket_timeout": SOCKET_TIMEOUT_SECONDS} if options else None
@@ -142,7 +145,7 @@ class Publisher:
             with self._producers.acquire(block=True) as producer:
                 for start in range(0, len(ids), CHUNK):
                     self._app.send_task(
-                        DELIVER_TASK,
+                        self._task,
                         args=[list(ids[start : start + CHUNK])],
                         producer=producer,
                         retry=False,

@@ -34,7 +34,12 @@ def register(app: Celery, engine: Engine) -> None:
     def deliver(ids: Any = None, *_args: Any, **_kwargs: Any) -> None:
         engine.offer(execution_ids(ids))
 
-    app.task(name=DELIVER_TASK, ignore_result=True, Strategy=_strategy)(deliver)
+    register_in_place(app, DELIVER_TASK, deliver)
+
+
+def register_in_place(app: Celery, name: str, receive: Callable[..., None]) -> None:
+    """Call `receive` with the arguments of each message of task `name`; it must return at once."""
+    app.task(name=name, ignore_result=True, Strategy=_strategy)(receive)
 
 
 def _strategy(task: Task, *_args: Any, **_kwargs: Any) -> Callable[..., None]:

@@ -14,6 +14,7 @@ from webhookcron.core.executions import from_ms, to_ms
 from webhookcron.core.jobs import Job, TickJob
 from webhookcron.core.targets import TargetPolicy
 from webhookcron.delivery.transport import Transport
+from webhookcron.storage.alerts import AlertStore
 from webhookcron.storage.api_keys import ApiKeyStore
 from webhookcron.storage.client import Document
 from webhookcron.storage.executions import ExecutionStore
@@ -45,6 +46,8 @@ class Platform(Protocol):
     def executions(self) -> ExecutionStore: ...
     @property
     def api_keys(self) -> ApiKeyStore: ...
+    @property
+    def alerts(self) -> AlertStore: ...
     @property
     def source(self) -> TickSource: ...
     @property

@@ -73,7 +73,12 @@ class RollupStore:
         if not shares:
             return
         # One text, not 250 sub-documents: nothing inside is ever looked for.
-        part: Document = {"_id": token, "addedAt": now, "sharesJson": json.dumps(_packed(shares))}
+        part: Document = {
+            "_id": token,
+            "addedAt": now,
+            "unseenAt": now,
+            "sharesJson": json.dumps(_packed(shares)),
+        }
         if check_at is not None:
             part["checkAt"] = check_at
         try:
@@ -137,19 +142,20 @@ class RollupStore:
         }
 
     def _finish(self, token: str, ids: Sequence[str], now: datetime, retention: timedelta) -> Merged:
-        parts = list(self._parts.find({"_id": {"$in": list(ids)}}, {"sharesJson": 1}))
+        parts = list(self._parts.find({"_id": {"$in": list(ids)}}, {"sharesJson": 1, "expireAt": 1}))
         hours: dict[str, tuple[Share, bool]] = {}
         # Where one part is a stub already, whoever made it so had written all the hours before.
-        if len(parts) == len(ids) and all("sharesJson" in part for part in parts):
+        if len(parts) == len(ids) and not any("expireAt" in part for part in parts):
             hours = _by_hour(share for part in parts for share in _unpacked(part["sharesJson"]))
             self._add_to_hours(hours, token, retention)
         self._parts.update_many(
             {"_id": {"$in": list(ids)}},
             {
                 "$set": {"expireAt": now + STUB_KEPT},
-                "$unset": {"sharesJson": "", "addedAt": "", "checkAt": ""},
+                "$unset": {"addedAt": "", "checkAt": ""},
             },
         )
+        self._parts.update_many({"_id": {"$in": list(ids)}, "unseenAt": None}, {"$unset": {"sharesJson": ""}})
         self._merges.delete_one({"_id": _CURRENT, "token": token})
         return Merged(len(ids), len(hours), more=len(ids) >= MOST_PARTS)
 
@@ -183,6 +189,28 @@ class RollupStore:
                     ordered=False,
                 )
 
+    # --- what the alerts have not seen
+
+    def unseen(self, before: datetime, limit: int) -> list[tuple[str, list[Share]]]:
+        """(token, shares) of parts added before `before` that were not seen, the oldest first."""
+        with driver_errors_translated():
+            parts = list(
+                self._parts.find({"unseenAt": {"$lt": before}}, {"sharesJson": 1})
+                .sort("unseenAt", 1)
+                .limit(limit)
+            )
+        return [(part["_id"], _unpacked(part.get("sharesJson", "[]"))) for part in parts]
+
+    def mark_seen(self, tokens: Sequence[str]) -> None:
+        """These parts were looked at."""
+        with driver_errors_translated():
+            self._parts.update_many({"_id": {"$in": list(tokens)}}, {"$unset": {"unseenAt": ""}})
+
+    def mark_all_seen(self, before: datetime) -> None:
+        """Nobody wants to know what was added before `before`."""
+        with driver_errors_translated():
+            self._parts.update_many({"unseenAt": {"$lt": before}}, {"$unset": {"unseenAt": ""}})
+
     # --- reading
 
     def hours(
@@ -215,6 +243,9 @@ def _packed(shares: Sequence[Share]) -> list[list[Any]]:
             [share.counts.get(status, 0) for status in ROLLED_UP],
             share.duration_ms_sum,
             share.buckets,
+            None if share.last_status is None else share.last_status.value,
+            share.failed_id,
+            share.missed,
         ]
         for share in shares
     ]
@@ -229,8 +260,14 @@ def _unpacked(text: str) -> list[Share]:
             {status: count for status, count in zip(ROLLED_UP, counts, strict=False) if count},
             duration_ms_sum,
             {int(bucket): count for bucket, count in buckets.items()},
+            None if last_status is None else ExecutionStatus(last_status),
+            failed_id,
+            missed,
         )
-        for owner_id, job_id, hour, counts, duration_ms_sum, buckets in json.loads(text)
+        # A later version may write more behind these.
+        for owner_id, job_id, hour, counts, duration_ms_sum, buckets, last_status, failed_id, missed, *_ in (
+            json.loads(text)
+        )
     ]
 
 

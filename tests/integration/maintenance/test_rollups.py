@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,14 @@ from webhookcron.storage.rollups import RollupStore
 SUCCESS, FAILED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED
 RETENTION = timedelta(days=30)
 
+# What lapses goes by the real time, so what must not lapse during a test is of today.
+TODAY = datetime.now(UTC)
+THIS_HOUR = hour_of(TODAY)
+
+
+def today(seconds: float) -> datetime:
+    return TODAY + timedelta(seconds=seconds)
+
 
 def merge(world: Any, now: datetime) -> None:
     while world.rollups.merge(now=now, retention=RETENTION).more:
@@ -31,7 +39,7 @@ def totals(world: Any, job_id: str | None = None) -> RollupTotals:
     )
 
 
-def share(job_id: str = "j", hour: int = 480_000, **counts: int) -> Share:
+def share(job_id: str = "j", hour: int = THIS_HOUR, **counts: int) -> Share:
     return Share("ann", job_id, hour, {ExecutionStatus(name): n for name, n in counts.items()})
 
 
@@ -40,7 +48,7 @@ def total_of(world: Any) -> Callable[[], dict[str, int]]:
     """The counts of all of ann's hours."""
 
     def counts() -> dict[str, int]:
-        found = world.rollups.hours(owner_id="ann", since=world.at(-(10**9)), until=world.at(10**7))
+        found = world.rollups.hours(owner_id="ann", since=world.at(-(10**9)), until=today(10**7))
         return {status.value: n for status, n in RollupTotals.of(found).counts.items()}
 
     return counts
@@ -60,8 +68,8 @@ def test_what_was_delivered_is_in_the_hour_of_its_job_and_of_its_owner(world: An
 
 
 def test_a_job_of_another_owner_is_in_none_of_these_hours(world: Any, total_of: Any) -> None:
-    world.rollups.add("t", [Share("bob", "j", 480_000, {SUCCESS: 1})], check_at=None, now=world.at(0))
-    merge(world, world.at(1))
+    world.rollups.add("t", [Share("bob", "j", THIS_HOUR, {SUCCESS: 1})], check_at=None, now=today(0))
+    merge(world, today(1))
     assert total_of() == {}
 
 
@@ -83,10 +91,10 @@ def test_skipped_and_cancelled_executions_are_rolled_up_by_the_sweep(world: Any)
 
 def test_adding_a_group_again_changes_nothing_before_and_after_the_merge(world: Any, total_of: Any) -> None:
     for _ in range(2):
-        world.rollups.add("t", [share(success=2)], check_at=None, now=world.at(0))
-    merge(world, world.at(1))
-    world.rollups.add("t", [share(success=2)], check_at=None, now=world.at(0))
-    merge(world, world.at(2))
+        world.rollups.add("t", [share(success=2)], check_at=None, now=today(0))
+    merge(world, today(1))
+    world.rollups.add("t", [share(success=2)], check_at=None, now=today(0))
+    merge(world, today(2))
     assert total_of() == {"success": 2}
 
 
@@ -128,15 +136,15 @@ def test_a_merge_that_was_cut_anywhere_is_finished_without_counting_twice(
     for at in range(20):
         for number in range(3):
             shares = [share("j", success=1), share(f"k{number}", success=1)]
-            world.rollups.add(f"{at}-{number}", shares, check_at=None, now=world.at(at))
+            world.rollups.add(f"{at}-{number}", shares, check_at=None, now=today(at))
         expected += 6
         try:
-            mortal(world, at, after=after).merge(now=world.at(at), retention=RETENTION)
+            mortal(world, at, after=after).merge(now=today(at), retention=RETENTION)
         except Cut:
             cuts += 1
-        world.rollups.add(f"{at}-0", [share("j", success=1)], check_at=None, now=world.at(at))
-        merge(world, world.at(at))
-        merge(world, world.at(at))
+        world.rollups.add(f"{at}-0", [share("j", success=1)], check_at=None, now=today(at))
+        merge(world, today(at))
+        merge(world, today(at))
         assert total_of() == {"success": expected}, f"cut at call {at}"
     assert cuts >= 6
 
@@ -185,21 +193,25 @@ def test_a_lost_execution_is_rolled_up_once(world: Any) -> None:
 
 def test_few_parts_are_merged_at_once_and_many_when_it_pays(world: Any, total_of: Any) -> None:
     chore = RollupMerging(world.rollups, retention=RETENTION)
-    world.rollups.add("first", [share(success=1)], check_at=None, now=world.at(0))
-    chore(world.at(1))
+    world.rollups.add("first", [share(success=1)], check_at=None, now=today(0))
+    chore(today(1))
     assert total_of() == {"success": 1}
     for number in range(FEW_PARTS + 1):
-        world.rollups.add(f"part {number}", [share(success=1)], check_at=None, now=world.at(10))
-    chore(world.at(11))
+        world.rollups.add(f"part {number}", [share(success=1)], check_at=None, now=today(10))
+    chore(today(11))
     assert total_of() == {"success": 1}
-    chore(world.at(10) + MERGE_AFTER)
+    chore(today(10) + MERGE_AFTER)
     assert total_of() == {"success": FEW_PARTS + 2}
 
 
 def test_hours_lapse_with_retention_and_stubs_after_their_time(world: Any) -> None:
-    hour = hour_of(world.at(0))
-    world.rollups.add("t", [share(hour=hour, success=1)], check_at=None, now=world.at(0))
-    merge(world, world.at(1))
+    hour = hour_of(today(0))
+    world.rollups.add("t", [share(hour=hour, success=1)], check_at=None, now=today(0))
+    merge(world, today(1))
     stored = world.database["rollups"].find_one({"jobId": "j"})
     assert stored["expireAt"] - stored["hourAt"] == RETENTION
-    assert set(world.database["rollupParts"].find_one()) == {"_id", "expireAt"}
+    assert set(world.database["rollupParts"].find_one()) == {"_id", "expireAt", "sharesJson", "unseenAt"}
+    world.rollups.add("seen", [share(hour=hour, success=1)], check_at=None, now=today(2))
+    world.rollups.mark_seen(["seen"])
+    merge(world, today(3))
+    assert set(world.database["rollupParts"].find_one({"_id": "seen"})) == {"_id", "expireAt"}
