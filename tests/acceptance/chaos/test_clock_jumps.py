@@ -80,7 +80,10 @@ class Ticking:
         deadline = time.monotonic() + 20
         while not _answers(redis):
             assert time.monotonic() < deadline, "the Redis server did not start"
-        jobs, executions = JobStore(database, SecretBox(("a secret key of clocks",))), ExecutionStore(database)
+        jobs, executions = (
+            JobStore(database, SecretBox(("a secret key of clocks",))),
+            ExecutionStore(database),
+        )
         source = TickSource(redis)
         jumps: list[timedelta] = []
         clock = PlatformClock(redis, on_jump=jumps.append)
