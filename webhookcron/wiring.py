@@ -79,7 +79,7 @@ _DEFAULT_PORTS = {
     "amqps": 5671,
 }
 
-TRANSPORT_MARGIN = 2
+TRANSPORT_MARGIN = 3
 """How much wider the transport's caps are than the engine's, which decides: OAuth tokens come on top of calls."""
 
 MOST_OPEN_FILES = 65_536

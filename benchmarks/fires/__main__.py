@@ -1,6 +1,6 @@
 """`python -m benchmarks.fires WORKLOAD…`: figures of the whole platform on this machine.
 
-Workloads: steady, herd, slow, fairness, idle; all by default. Runs on embedded stores, or on real ones by
+Workloads: steady, herd, slow, fairness, idle, api; all by default. Runs on embedded stores, or on real ones by
 --mongodb-uri and --redis-url (a database and a Redis of their own: both are emptied). Progress goes to standard
 error, a table to standard output, and everything to --json FILE.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.fires import workloads
 from benchmarks.fires.stack import Receiver, StackOptions, running
 
-WORKLOADS = ("steady", "herd", "slow", "fairness", "idle")
+WORKLOADS = ("steady", "herd", "slow", "fairness", "idle", "api")
 
 
 def main() -> None:
@@ -45,6 +45,11 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         redis_url=options.redis_url,
         kept_executions=options.kept_executions,
     )
+    # What is measured is the API, not how it holds callers back.
+    if name == "api":
+        stack_options = replace(
+            stack_options, environment={"WEBHOOKCRON_RATE_LIMIT_PER_KEY": "1000000 per minute"}
+        )
     delay = 0.1 if name == "slow" else 0.0
     hanging_hosts = 0
     if name == "fairness":
@@ -69,6 +74,9 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         elif name == "fairness":
             say("fairness: 200 jobs a second, alone and beside hanging hosts …")
             rows += workloads.fairness(stack, receiver, 200, options.seconds, hanging_hosts - 1)
+        elif name == "api":
+            say(f"api: requests beside {options.idle_jobs} jobs …")
+            rows += workloads.api(stack, options.idle_jobs, options.requests)
         else:
             say(f"idle: {options.idle_jobs} jobs …")
             rows.append(workloads.idle(stack, options.idle_jobs, options.seconds))
@@ -126,6 +134,7 @@ def _arguments() -> argparse.Namespace:
         "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
     )
     parser.add_argument("--idle-jobs", type=int, default=100_000)
+    parser.add_argument("--requests", type=int, default=300, help="requests of each kind for api")
     parser.add_argument("--tickers", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--kept-executions", type=int, default=50_000, help="bound of the embedded store")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 from bson import ObjectId
 
 from webhookcron import wiring
@@ -25,6 +27,7 @@ from webhookcron.core.jobs import Job
 from webhookcron.core.request_spec import RequestSpec, SigningSecret
 from webhookcron.core.schedules import Schedule
 from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server, redis_server_command
+from webhookcron.storage.api_keys import generate_key
 from webhookcron.storage.job_documents import tick_job_of
 from webhookcron.ticks.mirroring import mirror_entries
 
@@ -42,6 +45,8 @@ class StackOptions:
     kept_executions: int = 50_000
     worker_concurrency: int = 1000
     max_per_host: int = 1000
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Further settings."""
 
 
 @dataclass
@@ -67,6 +72,31 @@ class Stack:
             for role, processes in self.processes.items()
         }
 
+    @contextmanager
+    def api(self) -> Iterator[tuple[str, str]]:
+        """An API process; its URL and an admin key."""
+        key = generate_key()
+        wiring.ensure_admin_key(self.platform.settings, key)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-P", "-m", "webhookcron", "api", "--port", str(port), "--workers", "1"]
+        child = subprocess.Popen(command, env=self.environment)
+        self.processes["api"] = [psutil.Process(child.pid)]
+        try:
+            url = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 30
+            while not _answers(f"{url}/health/live"):
+                if time.monotonic() > deadline:
+                    raise SystemExit("the API did not start")
+                time.sleep(0.1)
+            self.processes["api"] += psutil.Process(child.pid).children()
+            yield url, key
+        finally:
+            del self.processes["api"]
+            child.terminate()
+            child.wait(20)
+
     def now(self) -> datetime:
         """Platform time, cut to milliseconds."""
         return from_ms(to_ms(self.platform.clock.read()))
@@ -81,7 +111,7 @@ class Stack:
         jobs = [
             Job(
                 id=str(ObjectId()),
-                owner_id="benchmark",
+                owner_id="admin",
                 name=f"benchmark job {number}",
                 schedule=schedule,
                 request=RequestSpec(url=target, signing_secrets=secrets),
@@ -133,6 +163,7 @@ def running(options: StackOptions) -> Iterator[Stack]:
             environment["WEBHOOKCRON_MAX_PER_HOST"] = str(options.max_per_host)
             environment["WEBHOOKCRON_LOG_LEVEL"] = "warning"
             environment["WEBHOOKCRON_DRAIN_SECONDS"] = "1"
+            environment.update(options.environment)
             platform = wiring.connect(load_settings(environment, role="api"))
             _await(platform)
             wiring.ensure_indexes(platform.settings)
@@ -153,6 +184,13 @@ def running(options: StackOptions) -> Iterator[Stack]:
                     child.wait()
                 if child.stdout is not None:
                     child.stdout.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=1).ok
+    except requests.RequestException:
+        return False
 
 
 def _start_store(start: Any, directory: Path, options: StackOptions) -> str:

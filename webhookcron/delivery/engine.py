@@ -195,26 +195,26 @@ class Engine:
 
     def _line_up(self, offered: list[str]) -> None:
         """Raises StoreUnavailable; then nothing is lined up yet."""
-        lined_up = self._hosts.of(offered)
-        self._put_off_open(lined_up)
-        clock = time.monotonic()
+        lined_up = self._put_off_open(self._hosts.of(offered))
         with self._changed:
-            dropped = self._backlog.add(
-                pair for pair in lined_up if not self._breakers.wait_of(pair[1], clock)
-            )
+            dropped = self._backlog.add(lined_up)
         if dropped:
             log.warning("engine.backlog_full", executions=dropped)
 
-    def _put_off_open(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Put off those of (id, host) whose hosts are to be left alone. Raises StoreUnavailable."""
+    def _put_off_open(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Put off those of (id, host) whose hosts are to be left alone; the others. Raises StoreUnavailable."""
+        others: list[tuple[str, str]] = []
         waits: dict[float, list[str]] = defaultdict(list)
         clock = time.monotonic()
         with self._changed:
             for execution_id, host in pairs:
                 if wait := self._breakers.wait_of(host, clock):
                     waits[wait].append(execution_id)
+                else:
+                    others.append((execution_id, host))
         for wait, ids in waits.items():
             self._put_off(ids, wait)
+        return others
 
     def _tell_circuits(self) -> None:
         """Tell of circuits that opened or closed, and put off what waits for hosts whose circuit opened."""
@@ -224,7 +224,7 @@ class Engine:
         for host, pause in changes:
             self._on_circuit(host, pause)
         try:
-            self._put_off_open(waiting)
+            self.offer([execution_id for execution_id, _ in self._put_off_open(waiting)])
         except StoreUnavailable:
             self.offer([execution_id for execution_id, _ in waiting])
             raise

@@ -2,7 +2,8 @@
 
 A worker has a fixed number of places. Hosts that answered quickly of late may use all of them. Hosts that nothing is
 known about yet may use three quarters, and hosts that were slow or silent of late a quarter, so that however many
-targets hang, the quick ones find room. No host has more than its own cap.
+targets hang, the quick ones find room. Calls that turn out to hang beyond that quarter give their places back while they
+go on; all together there are at most twice as many calls as places. No host has more than its own cap.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ SLOW_AFTER = timedelta(seconds=2)
 
 MOST_HOSTS = 20_000
 """Hosts whose pace is remembered; of more, those not called for the longest are unknown again."""
+
+MOST_FACTOR = 2
+"""All calls together, slow ones beyond their share included, are at most so many times the places."""
 
 UNKNOWN_SHARE = 0.75
 SLOW_SHARE = 0.25
@@ -60,20 +64,33 @@ class InFlight:
 
     def room(self) -> int:
         """Places that are free for a quick host."""
-        return max(0, self._most - sum(self._by_pace.values()))
+        return max(0, min(self._most - self._counted(Pace.QUICK), self._in_all()))
 
     def reserve(self, host: str, wanted: int) -> int:
         """Take up to `wanted` places for `host`; how many it got."""
         pace = self.pace_of(host)
-        # A slow host counts among the unknown, and all among the quick: each bound covers what is worse as well.
-        free = self._most_per_host - self._taken.get(host, 0)
+        free = min(self._most_per_host - self._taken.get(host, 0), self._in_all())
         for bound in range(Pace.QUICK, pace + 1):
-            taken = sum(self._by_pace[worse] for worse in Pace if worse >= bound)
-            free = min(free, self._bounds[Pace(bound)] - taken)
+            free = min(free, self._bounds[Pace(bound)] - self._counted(Pace(bound)))
         granted = max(0, min(wanted, free))
         if granted:
             self._add(host, granted)
         return granted
+
+    def _counted(self, bound: Pace) -> int:
+        """Places that count against a bound: a slow host counts among the unknown, and all count among the quick.
+
+        Slow ones count there up to their own share only. Hosts that were let in as unknown and turn out to hang would
+        else keep every new host out until their deadlines.
+        """
+        slow = self._by_pace[Pace.SLOW]
+        if bound is Pace.SLOW:
+            return slow
+        better = sum(taken for pace, taken in self._by_pace.items() if bound <= pace < Pace.SLOW)
+        return better + min(slow, self._bounds[Pace.SLOW])
+
+    def _in_all(self) -> int:
+        return self._most * MOST_FACTOR - sum(self._by_pace.values())
 
     def release(self, host: str, places: int = 1) -> None:
         """Give places back that were reserved and not used."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,12 +21,15 @@ from webhookcron.core.executions import Reason, request_key
 from webhookcron.core.jobs import Job, JobStatus
 from webhookcron.core.signing import generate_secret
 from webhookcron.service import job_states
+from webhookcron.service.audit import AuditTrail
 from webhookcron.service.conditions import UNCONDITIONAL, Condition
-from webhookcron.service.definition_fields import patched
+from webhookcron.service.definition_fields import definition_fields, patched
 from webhookcron.service.definitions import Definition, DefinitionRules
-from webhookcron.service.errors import Conflict, Invalid, KeyReused
+from webhookcron.service.errors import Conflict, Invalid
+from webhookcron.service.idempotency import OnceOnly
 from webhookcron.service.job_queries import JobQuery
 from webhookcron.service.mirror import Mirror
+from webhookcron.service.owners import Owners
 from webhookcron.service.platform import Platform, retention_of, stored_now
 from webhookcron.service.principals import Principal
 from webhookcron.service.request_fields import SECRET_BYTES
@@ -40,9 +41,6 @@ log = structlog.get_logger(__name__)
 
 COPY_MARK = " (copy)"
 MAX_NAME = 255
-
-REMEMBERED_FOR = timedelta(hours=24)
-"""How long a request with an Idempotency-Key is known again."""
 
 MAX_TRIES = 8
 """How often a change without condition starts anew because another change came first."""
@@ -71,10 +69,12 @@ class JobService:
     also stands for other owners' jobs) and, where something is changed, VersionConflict and KeyTaken.
     """
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, audit: AuditTrail | None = None) -> None:
         self._platform = platform
         self._jobs = platform.jobs
-        self._creations = CreationStore(platform.database)
+        self._once = OnceOnly(CreationStore(platform.database), platform.executions)
+        self._owners = Owners(platform)
+        self._audit = audit or AuditTrail(platform)
         self._mirror = Mirror(platform)
         self.rules = DefinitionRules(
             target_policy=platform.target_policy,
@@ -89,9 +89,9 @@ class JobService:
         return self._jobs.get(job_id, owner_id=principal.owner_filter)
 
     def page(self, principal: Principal, query: JobQuery) -> JobPage:
-        """One page of the jobs that the caller may see."""
+        """One page of the jobs that the caller may see, their secrets sealed."""
         items, total = self._jobs.list(
-            query.filter(principal.owner_filter),
+            query.filter(self._owners.visible_to(principal)),
             sort=query.sort_keys(),
             skip=(query.page - 1) * query.limit,
             limit=query.limit,
@@ -120,9 +120,8 @@ class JobService:
         now = stored_now(self._platform.clock)
         if idempotency_key is not None:
             return self._create_once(principal, values, request_key(principal.user_id, idempotency_key), now)
-        return self._created(
-            principal, self.rules.build(values, now=now), new_job_id(now), now, _starts(values)
-        )
+        definition = self.rules.build(values, now=now)
+        return self._created(principal, "job.create", definition, new_job_id(now), now, _starts(values))
 
     def clone(self, principal: Principal, job_id: str, changes: Mapping[str, Any]) -> Job:
         """A new job of the caller with the definition of another and `changes` to it; paused unless they say otherwise.
@@ -138,7 +137,7 @@ class JobService:
         if "name" not in fields:
             values["name"] = origin.name[: MAX_NAME - len(COPY_MARK)] + COPY_MARK
         definition = self.rules.build_copy(values, origin, now=now)
-        return self._created(principal, definition, new_job_id(now), now, active is True)
+        return self._created(principal, "job.clone", definition, new_job_id(now), now, active is True)
 
     def replace(
         self,
@@ -156,7 +155,7 @@ class JobService:
             changed = self._redefined(job, self.rules.build(values, now=now, stored=job), now)
             return _with_activity(changed, values.get("is_active"), now)
 
-        return self._change(principal, job_id, condition, transition)
+        return self._change(principal, job_id, condition, transition, "job.replace")
 
     def patch(
         self,
@@ -179,7 +178,7 @@ class JobService:
                 return changed
             return job_states.resumed(changed, now) if activity else job_states.paused(changed, now)
 
-        return self._change(principal, job_id, condition, transition)
+        return self._change(principal, job_id, condition, transition, "job.change")
 
     def put_by_key(
         self, principal: Principal, key: str, values: Mapping[str, Any], condition: Condition = UNCONDITIONAL
@@ -209,11 +208,11 @@ class JobService:
 
     def pause(self, principal: Principal, job_id: str, condition: Condition = UNCONDITIONAL) -> Job:
         """The job, paused. Raises Conflict when it is completed."""
-        return self._change(principal, job_id, condition, job_states.paused)
+        return self._change(principal, job_id, condition, job_states.paused, "job.pause")
 
     def resume(self, principal: Principal, job_id: str, condition: Condition = UNCONDITIONAL) -> Job:
         """The job, active again (or completed, when its last fire time has passed). Raises Conflict when it was."""
-        return self._change(principal, job_id, condition, job_states.resumed)
+        return self._change(principal, job_id, condition, job_states.resumed, "job.resume")
 
     def delete(
         self,
@@ -228,6 +227,9 @@ class JobService:
             job = self.get(principal, job_id)
             condition.check(job.version)
             now = stored_now(self._platform.clock)
+            if job.status is JobStatus.ACTIVE:
+                # What fell due before the deletion is on record, like all that ever did.
+                self._platform.scheduler.settle(tick_job_of(job), now)
             try:
                 self._jobs.delete(job.id, expected_version=job.version)
             except VersionConflict:
@@ -236,6 +238,7 @@ class JobService:
                 continue
             self._mirror.forget(job)
             self._end_executions(job, now, delete_logs=delete_logs)
+            self._audit.record_job(principal, "job.delete", job, deleteLogs=delete_logs)
             return
         raise Conflict(CHANGED_TOO_OFTEN)
 
@@ -263,19 +266,15 @@ class JobService:
             )
             return replace(job, request=replace(job.request, signing_secrets=rotated), updated_at=now)
 
-        return self._change(principal, job_id, condition, transition)
+        return self._change(principal, job_id, condition, transition, "job.rotateSecret")
 
     # --- steps
 
     def _create_once(self, principal: Principal, values: Mapping[str, Any], key: str, now: datetime) -> Job:
-        request = digest_of(values)
-        creation = self._creations.find(key, now)
+        creation = self._once.known(key, "job.create", values, now=now)
         if creation is None:
             self.rules.build(values, now=now)  # What is invalid is not remembered.
-            expire_at = now + REMEMBERED_FOR
-            creation = self._creations.begin(key, request, new_job_id(now), now=now, expire_at=expire_at)
-        if creation.request != request:
-            raise KeyReused
+            creation = self._once.begin(key, "job.create", values, new_job_id(now), now=now)
         try:
             return self._jobs.get(creation.job_id, owner_id=principal.user_id)
         except NotFound:
@@ -286,21 +285,28 @@ class JobService:
         # The first try, or one after a try that was cut off: both store the job under the id that is remembered.
         definition = self.rules.build(values, now=now)
         try:
-            job = self._created(principal, definition, creation.job_id, now, _starts(values))
+            job = self._created(principal, "job.create", definition, creation.job_id, now, _starts(values))
         except KeyTaken:
-            self._creations.forget(key)
+            self._once.forget(key)
             raise
-        self._creations.finish(key)
+        self._once.finish(key)
         return job
 
     def _created(
-        self, principal: Principal, definition: Definition, job_id: str, now: datetime, active: bool
+        self,
+        principal: Principal,
+        action: str,
+        definition: Definition,
+        job_id: str,
+        now: datetime,
+        active: bool,
     ) -> Job:
         job = job_states.new_job(
             definition, job_id=job_id, owner_id=principal.user_id, now=now, active=active
         )
         self._jobs.create(job)
         self._mirror.show(job)
+        self._audit.record_job(principal, action, job)
         return job
 
     def _redefined(self, job: Job, definition: Definition, now: datetime) -> Job:
@@ -311,7 +317,9 @@ class JobService:
             return job_states.rescheduled(job, definition, now)
         return job_states.redefined(job, definition, now)
 
-    def _change(self, principal: Principal, job_id: str, condition: Condition, transition: Transition) -> Job:
+    def _change(
+        self, principal: Principal, job_id: str, condition: Condition, transition: Transition, action: str
+    ) -> Job:
         for _ in range(MAX_TRIES):
             job = self.get(principal, job_id)
             condition.check(job.version)
@@ -326,6 +334,9 @@ class JobService:
                     raise
                 continue
             self._mirror.show(stored)
+            self._audit.record_job(
+                principal, action, stored, version=stored.version, fields=changed_fields(job, stored)
+            )
             return stored
         raise Conflict(CHANGED_TOO_OFTEN)
 
@@ -356,10 +367,20 @@ def new_job_id(now: datetime) -> str:
     return f"{int(now.timestamp()):08x}{secrets.token_hex(8)}"
 
 
-def digest_of(values: Mapping[str, Any]) -> str:
-    """What tells requests apart: the same values have the same digest."""
-    text = json.dumps(values, sort_keys=True, default=str, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def changed_fields(before: Job, after: Job) -> list[str]:
+    """The names of the definition's fields, as the API calls them, and of `status`, that differ; never their values."""
+    old, new = definition_fields(before), definition_fields(after)
+    names = {name for name in new if old[name] != new[name]}
+    if before.request != after.request:
+        # What is masked looks the same before and after.
+        names |= {
+            name
+            for name in ("headers", "auth", "signing_secrets")
+            if getattr(before.request, name) != getattr(after.request, name)
+        }
+    if before.status is not after.status:
+        names.add("status")
+    return sorted(names)
 
 
 def _starts(values: Mapping[str, Any]) -> bool:
