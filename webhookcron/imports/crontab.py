@@ -153,12 +153,10 @@ class _Importer:
         count = 1 if line.startswith("@") else 5
         words = line.split(None, count)
         item = CronItem.from_line(line, cron=self._tab)
-        if not item.is_valid() or len(words) <= count:
-            raise NotImportable(
-                "it is no line of a crontab" + (" with a user" if self._system else "")
-                if len(words) <= count
-                else "its schedule is not one that crontab(5) describes"
-            )
+        if len(line.split()) <= count + self._system:
+            raise NotImportable("it is no line of a crontab" + (" with a user" if self._system else ""))
+        if not item.is_valid():
+            raise NotImportable("its schedule is not one that crontab(5) describes")
         if words[0].lower() == "@reboot":
             raise NotImportable("it runs when the machine starts (@reboot), which is no schedule")
         if item.stdin:
