@@ -126,7 +126,7 @@ def register_error_handlers(app: Flask) -> None:
 def _answer(error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
     match error:
         case Invalid():
-            return error_answer(422, DEFAULT_MESSAGES[422], {"json": _on_the_wire(error.errors)})
+            return error_answer(422, DEFAULT_MESSAGES[422], {error.location: _on_the_wire(error.errors)})
         case NotFound():
             return error_answer(404, DEFAULT_MESSAGES[404])
         case KeyTaken():

@@ -10,7 +10,7 @@ from flask.views import MethodView
 
 from webhookcron.api.auth import signed_in
 from webhookcron.api.blueprints import Blueprint, JobIdConverter
-from webhookcron.api.cursors import cursor_after, read_cursor
+from webhookcron.api.cursors import cursor_at, read_cursor
 from webhookcron.api.execution_schemas import ExecutionDetailSchema, ExecutionListSchema
 from webhookcron.api.schema_base import BaseSchema, CommaList, Moment, QueryNumber, Text, Word
 from webhookcron.api.services import services
@@ -61,7 +61,10 @@ class LogListQuery(JobLogQuery):
 
 
 def _page(page: LogPage) -> dict[str, Any]:
-    return {"items": page.items, "next_cursor": cursor_after(page.items[-1]) if page.more else None}
+    return {
+        "items": page.items,
+        "next_cursor": None if page.next_after is None else cursor_at(page.next_after),
+    }
 
 
 @blueprint.route("", endpoint="executions")

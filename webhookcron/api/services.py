@@ -41,8 +41,8 @@ class Services:
         audit = AuditTrail(platform)
         accounts = AccountService(platform, audit)
         return cls(
-            jobs=JobService(platform),
-            executions=ExecutionService(platform),
+            jobs=JobService(platform, audit),
+            executions=ExecutionService(platform, audit),
             previews=PreviewService(platform),
             trials=TrialService(platform),
             health=HealthService(platform),

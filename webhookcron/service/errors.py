@@ -14,9 +14,11 @@ class Invalid(WebhookcronError):
     `errors` holds, by field name (snake_case, nested where the field is an object), lists of sentences fit for a user.
     """
 
-    def __init__(self, errors: Mapping[str, Any]) -> None:
+    def __init__(self, errors: Mapping[str, Any], *, location: str = "json") -> None:
+        """`location` is where in a request the fields stand: json, query or headers."""
         super().__init__("the input is not valid")
         self.errors = dict(errors)
+        self.location = location
 
 
 class Conflict(WebhookcronError):
@@ -80,7 +82,7 @@ class FieldErrors:
     def __contains__(self, field: str) -> bool:
         return field in self._errors
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, location: str = "json") -> None:
         """Raise Invalid when something was noted."""
         if self._errors:
-            raise Invalid(self._errors)
+            raise Invalid(self._errors, location=location)

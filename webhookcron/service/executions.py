@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,18 +20,33 @@ from webhookcron.core.executions import (
     manual_execution_id,
     recheck_after,
     replay_execution_id,
-    request_key,
 )
-from webhookcron.core.jobs import Job
+from webhookcron.core.jobs import Job, TickJob
 from webhookcron.core.schedules import count_fire_times, fire_times_between
-from webhookcron.service.errors import Conflict, Invalid
+from webhookcron.service.audit import AuditTrail
+from webhookcron.service.errors import Conflict, FieldErrors, Invalid
+from webhookcron.service.idempotency import OnceOnly
+from webhookcron.service.owners import Owners
 from webhookcron.service.platform import Platform, retention_of, stored_now
 from webhookcron.service.principals import Principal
+from webhookcron.storage.creations import CreationStore
+from webhookcron.storage.execution_logs import LogFilter, Position
 
 log = structlog.get_logger(__name__)
 
 MAX_AT_ONCE = 1_000
 """Executions that one backfill or one replay by filter makes at most."""
+
+MOST_DELETED = 10_000
+"""Executions that one request removes at most."""
+
+DELETED_AT_ONCE = 500
+
+LOOK_SECONDS = 0.5
+"""How long a page is looked for before what was found is given."""
+
+MOST_SEARCHED = timedelta(hours=24)
+"""How long a range of fire times may be whose errors are searched for text."""
 
 MOST_COUNTED = 100_000
 """How far the fire times of a range that is too long are counted, to say how many they are."""
@@ -42,14 +57,31 @@ class LogQuery:
     """Which executions to list, the latest fire time first. None and empty mean no restriction."""
 
     job_id: str | None = None
+    owner_id: str | None = None
+    """Of use to those who see everyone's executions."""
     statuses: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
+    host: str | None = None
+    min_duration_ms: int | None = None
+    error_text: str | None = None
+    """Part of the error's message; only together with `job_id`, or a range of at most `MOST_SEARCHED`."""
     scheduled_from: datetime | None = None
     scheduled_to: datetime | None = None
     """Exclusive."""
-    after: tuple[datetime, str] | None = None
+    after: Position | None = None
     """(scheduledAt, id) of the last one already seen."""
     limit: int = 20
+
+    def check(self) -> None:
+        """Raise Invalid when its parts do not fit together."""
+        errors = FieldErrors()
+        if self.scheduled_from and self.scheduled_to and self.scheduled_to <= self.scheduled_from:
+            errors.add("to", "must lie after from")
+        if self.error_text is not None and self.job_id is None:
+            first, end = self.scheduled_from, self.scheduled_to
+            if first is None or end is None or end - first > MOST_SEARCHED:
+                errors.add("error", "needs a jobId, or from and to at most 24 hours apart")
+        errors.raise_if_any("query")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +90,20 @@ class LogPage:
 
     items: list[Execution]
     more: bool
-    """Whether there are further ones after the last item."""
+    """Whether there may be further ones after the last item."""
+    next_after: Position | None = None
+    """Where to go on, as the next query's `after`; None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What became of many executions that were to be removed."""
+
+    deleted: int
+    kept: int
+    """Under way, or not accounted for yet."""
+    more: bool
+    """Further ones match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +121,13 @@ class ExecutionService:
     Every method may raise StoreUnavailable and NotFound (which also stands for those of other owners).
     """
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, audit: AuditTrail | None = None) -> None:
         self._platform = platform
         self._executions = platform.executions
         self._jobs = platform.jobs
+        self._owners = Owners(platform)
+        self._once = OnceOnly(CreationStore(platform.database), platform.executions)
+        self._audit = audit or AuditTrail(platform)
 
     # --- the log
 
@@ -88,18 +136,35 @@ class ExecutionService:
         return self._executions.get(execution_id, owner_id=principal.owner_filter)
 
     def page(self, principal: Principal, query: LogQuery) -> LogPage:
-        """A page of executions. The log of a job that is deleted can still be listed."""
-        found = self._executions.list(
-            owner_id=principal.owner_filter,
-            job_id=query.job_id,
-            statuses=query.statuses,
-            triggers=query.triggers,
-            scheduled_from=query.scheduled_from,
-            scheduled_to=query.scheduled_to,
-            after=query.after,
-            limit=query.limit + 1,
-        )
-        return LogPage(found[: query.limit], len(found) > query.limit)
+        """A page of executions. The log of a job that is deleted can still be listed.
+
+        Where no index knows all that is asked for, a page may hold fewer than `limit` although there are more: looking
+        stops after `LOOK_SECONDS`. Raises Invalid.
+        """
+        query.check()
+        which = self._filter(principal, query)
+        items: list[Execution] = []
+        after, until = query.after, time.monotonic() + LOOK_SECONDS
+        while True:
+            step = self._executions.step(which, after=after, limit=query.limit - len(items))
+            items += step.items
+            after = step.next
+            if after is None or len(items) >= query.limit or time.monotonic() >= until:
+                return LogPage(items, after is not None, after)
+
+    def pages(self, principal: Principal, query: LogQuery) -> Iterator[list[Execution]]:
+        """All executions that `query` finds, some at a time; its `limit` is how many at a time. Raises Invalid."""
+        query.check()
+        return self._steps(self._filter(principal, query), query)
+
+    def _steps(self, which: LogFilter, query: LogQuery) -> Iterator[list[Execution]]:
+        after = query.after
+        while True:
+            step = self._executions.step(which, after=after, limit=query.limit)
+            yield step.items
+            after = step.next
+            if after is None:
+                return
 
     def page_of_job(self, principal: Principal, query: LogQuery, job_id: str) -> LogPage:
         """As `page`, for one job; NotFound when there is neither such a job nor any log of it."""
@@ -122,6 +187,48 @@ class ExecutionService:
             except NotFound:
                 cursor = None  # The job is deleted, so nothing makes it again.
         self._executions.delete(execution_id, owner_id=principal.owner_filter, handled_through=cursor)
+        self._record(principal, "execution.delete", execution)
+
+    def delete_matching(self, principal: Principal, query: LogQuery) -> Deletion:
+        """Remove the finished executions that `query` finds, at most `MOST_DELETED` at once.
+
+        Those under way, and those whose fire time lies after their job's cursor, stay. Raises Invalid, also when
+        neither a job nor an end is named.
+        """
+        if query.job_id is None and query.scheduled_to is None:
+            raise Invalid({"to": ["is needed where no jobId is given"]}, location="query")
+        deleted = kept = 0
+        more = False
+        for executions in self.pages(principal, replace(query, limit=DELETED_AT_ONCE)):
+            if deleted + kept >= MOST_DELETED and executions:
+                more = True
+                break
+            removable = self._removable(executions)
+            count = self._executions.remove_final(removable)
+            deleted += count
+            kept += len(executions) - count
+        self._audit.record(
+            principal,
+            "execution.deleteMany",
+            resource_id=query.job_id,
+            details={"deleted": deleted, "to": query.scheduled_to},
+        )
+        return Deletion(deleted, kept, more)
+
+    def _removable(self, executions: Sequence[Execution]) -> list[str]:
+        """The ids of those that nothing could make again."""
+        scheduled = {e.job_id for e in executions if e.trigger is Trigger.SCHEDULE}
+        jobs = self._jobs.tick_jobs(sorted(scheduled))
+        ids: list[str] = []
+        for execution in executions:
+            job = jobs.get(execution.job_id) if execution.trigger is Trigger.SCHEDULE else None
+            # A job that cannot be read may have any cursor.
+            settled = job is None or (
+                isinstance(job, TickJob) and execution.scheduled_at <= job.handled_through
+            )
+            if execution.status.final and settled:
+                ids.append(execution.id)
+        return ids
 
     # --- making executions
 
@@ -129,9 +236,16 @@ class ExecutionService:
         """A manual execution of the job, now, whatever the job's state; the one made before for the same key."""
         job = self._jobs.get(job_id, owner_id=principal.owner_filter)
         now = stored_now(self._platform.clock)
-        key = _key(principal, idempotency_key)
-        execution = _queued(job, manual_execution_id(job.id, key), Trigger.MANUAL, now, now)
-        return self._make([execution])[0]
+
+        def make(key: str) -> list[Execution]:
+            execution = _queued(job, manual_execution_id(job.id, key), Trigger.MANUAL, now, now)
+            return self._make([execution])
+
+        made = self._once.executions(
+            principal, idempotency_key, "job.trigger", {"job": job.id}, make, now=now
+        )
+        self._audit.record_job(principal, "job.trigger", job)
+        return _the_one(made)
 
     def backfill(
         self,
@@ -163,14 +277,21 @@ class ExecutionService:
         if dry_run or not fire_times:
             return Backfill(fire_times, [])
         now = stored_now(self._platform.clock)
-        key = _key(principal, idempotency_key)
-        made = self._make(
-            [
-                _queued(job, backfill_execution_id(job.id, fire_time, key), Trigger.BACKFILL, fire_time, now)
-                for fire_time in fire_times
-            ]
-        )
-        return Backfill(fire_times, made)
+
+        def make(key: str) -> list[Execution]:
+            return self._make(
+                [
+                    _queued(
+                        job, backfill_execution_id(job.id, fire_time, key), Trigger.BACKFILL, fire_time, now
+                    )
+                    for fire_time in fire_times
+                ]
+            )
+
+        asked = {"job": job.id, "from": first, "to": last}
+        made = self._once.executions(principal, idempotency_key, "job.backfill", asked, make, now=now)
+        self._audit.record_job(principal, "job.backfill", job, count=len(made))
+        return Backfill([execution.scheduled_at for execution in made], made)
 
     def replay(self, principal: Principal, execution_id: str, idempotency_key: str | None) -> Execution:
         """A new execution that does `execution_id` again with the job as it is now.
@@ -186,7 +307,17 @@ class ExecutionService:
             job = self._jobs.get(origin.job_id, owner_id=None)
         except NotFound:
             raise Conflict("the job of this execution is deleted") from None
-        return self._make([self._replay_of(origin, job, _key(principal, idempotency_key))])[0]
+        now = stored_now(self._platform.clock)
+        made = self._once.executions(
+            principal,
+            idempotency_key,
+            "execution.replay",
+            {"execution": origin.id},
+            lambda key: self._make([self._replay_of(origin, job, key)]),
+            now=now,
+        )
+        self._audit.record_job(principal, "execution.replay", job, executionId=origin.id)
+        return _the_one(made)
 
     def replay_matching(
         self, principal: Principal, query: LogQuery, idempotency_key: str | None, *, dry_run: bool
@@ -196,20 +327,46 @@ class ExecutionService:
         Left out are records that stand for many fire times, and executions of deleted jobs. With `dry_run` the
         originals are returned and nothing is made. `more` says whether the query finds further ones. Raises Invalid.
         """
-        if query.scheduled_from and query.scheduled_to and query.scheduled_to <= query.scheduled_from:
-            raise Invalid({"to": ["must lie after from"]})
         wanted = replace(query, limit=min(query.limit, MAX_AT_ONCE))
-        page = self.page(principal, wanted)
-        jobs = self._jobs.load(sorted({execution.job_id for execution in page.items}))
+        if dry_run:
+            origins, more = self._origins(principal, wanted)
+            return LogPage([origin for origin, _ in origins], more)
+        more = False
+
+        def make(key: str) -> list[Execution]:
+            nonlocal more
+            origins, more = self._origins(principal, wanted)
+            return self._make([self._replay_of(origin, job, key) for origin, job in origins])
+
+        made = self._once.executions(
+            principal,
+            idempotency_key,
+            "execution.replayMany",
+            asdict(wanted),
+            make,
+            now=stored_now(self._platform.clock),
+        )
+        self._audit.record(
+            principal, "execution.replayMany", resource_id=query.job_id, details={"count": len(made)}
+        )
+        return LogPage(made, more)
+
+    def _origins(self, principal: Principal, query: LogQuery) -> tuple[list[tuple[Execution, Job]], bool]:
+        """Finished executions with their jobs, and whether there are further ones."""
+        found: list[Execution] = []
+        more = False
+        for executions in self.pages(principal, query):
+            found += executions
+            if len(found) >= query.limit:
+                more = True
+                break
+        jobs = self._jobs.load(sorted({execution.job_id for execution in found}))
         origins: list[tuple[Execution, Job]] = []
-        for execution in page.items:
+        for execution in found[: query.limit]:
             job = jobs.get(execution.job_id)
             if isinstance(job, Job) and execution.skipped_count is None and execution.status.final:
                 origins.append((execution, job))
-        if dry_run:
-            return LogPage([origin for origin, _ in origins], page.more)
-        key = _key(principal, idempotency_key)
-        return LogPage(self._make([self._replay_of(o, job, key) for o, job in origins]), page.more)
+        return origins, more
 
     def cancel(self, principal: Principal, execution_id: str) -> Execution:
         """The execution, cancelled. Raises Conflict unless it is queued or waits for its next attempt."""
@@ -219,9 +376,32 @@ class ExecutionService:
         if not self._executions.cancel_one(execution_id, Reason.CANCELLED, now=now, expire_at=expire_at):
             status = self.get(principal, execution_id).status.value
             raise Conflict(f"the execution is {status}; only queued and retrying ones can be cancelled")
+        self._record(principal, "execution.cancel", execution)
         return self.get(principal, execution_id)
 
     # --- steps
+
+    def _filter(self, principal: Principal, query: LogQuery) -> LogFilter:
+        owners: tuple[str, ...] = ()
+        if query.job_id is None or principal.owner_filter is not None or query.owner_id is not None:
+            owners = self._owners.visible_to(principal)
+            if query.owner_id is not None:
+                # Nobody has an empty id: what is not visible is not there.
+                owners = tuple(owner for owner in owners if owner == query.owner_id) or ("",)
+        return LogFilter(
+            job_id=query.job_id,
+            owner_ids=owners,
+            statuses=query.statuses,
+            triggers=query.triggers,
+            host=None if query.host is None else query.host.lower(),
+            min_duration_ms=query.min_duration_ms,
+            error_text=query.error_text,
+            scheduled_from=query.scheduled_from,
+            scheduled_to=query.scheduled_to,
+        )
+
+    def _record(self, principal: Principal, action: str, execution: Execution) -> None:
+        self._audit.record(principal, action, resource_id=execution.id, resource_name=execution.job_name)
 
     def _replay_of(self, origin: Execution, job: Job, key: str) -> Execution:
         now = stored_now(self._platform.clock)
@@ -279,8 +459,9 @@ def _queued(
     )
 
 
-def _key(principal: Principal, idempotency_key: str | None) -> str:
-    """What tells executions apart that are asked for: the same key of the same user means the same one."""
-    if idempotency_key is None:
-        return secrets.token_hex(12)
-    return request_key(principal.user_id, idempotency_key)
+def _the_one(made: Sequence[Execution]) -> Execution:
+    if not made:
+        raise Conflict(
+            "the execution that this request made is not in the log any more; use another Idempotency-Key"
+        )
+    return made[0]

@@ -1,7 +1,8 @@
-"""The collection `creations`: which job a request with an Idempotency-Key made."""
+"""The collection `creations`: what requests with an Idempotency-Key asked for, and what they made."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,20 +14,22 @@ from webhookcron.storage.client import Document, driver_errors_translated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Creation:
-    """A request to create a job, as it was made first."""
+    """A request, as it was made first."""
 
     key: str
     """What stands for user and Idempotency-Key."""
     request: str
     """A digest of what was asked for."""
     job_id: str
-    """The job that it makes, or made."""
+    """The job that it makes, or made; empty when it makes executions."""
     done: bool
-    """Whether the job was stored; when it is gone all the same, it was deleted."""
+    """Whether what it makes was stored; when that is gone all the same, it was deleted."""
+    made: tuple[str, ...]
+    """The ids of the executions that it made."""
 
 
 class CreationStore:
-    """Requests to create jobs; kept until `expireAt`. Every method raises StoreUnavailable when MongoDB is away."""
+    """Requests; kept until `expireAt`. Every method raises StoreUnavailable when MongoDB is away."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["creations"]
@@ -55,14 +58,14 @@ class CreationStore:
                 self._collection.delete_one({"_id": key, "expireAt": {"$lte": now}})
 
     def forget(self, key: str) -> None:
-        """The job cannot be made as it was asked for: the key may ask for another."""
+        """What was asked for cannot be made: the key may ask for something else."""
         with driver_errors_translated():
             self._collection.delete_one({"_id": key})
 
-    def finish(self, key: str) -> None:
-        """The job is stored."""
+    def finish(self, key: str, made: Sequence[str] = ()) -> None:
+        """What was asked for is stored; `made` are the ids of executions."""
         with driver_errors_translated():
-            self._collection.update_one({"_id": key}, {"$set": {"done": True}})
+            self._collection.update_one({"_id": key}, {"$set": {"done": True, "made": list(made)}})
 
 
 def _creation(document: Document) -> Creation:
@@ -71,4 +74,5 @@ def _creation(document: Document) -> Creation:
         request=document["request"],
         job_id=document["jobId"],
         done=document.get("done", False),
+        made=tuple(document.get("made", ())),
     )

@@ -23,6 +23,7 @@ from webhookcron.core.executions import (
 )
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.execution_documents import execution_document, execution_from_document
+from webhookcron.storage.execution_logs import ExecutionLogs
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class GuardedUpdate:
     change: Mapping[str, Mapping[str, Any]]
 
 
-class ExecutionStore:
+class ExecutionStore(ExecutionLogs):
     """Executions in MongoDB. Every method raises StoreUnavailable when MongoDB is away or too slow."""
 
     def __init__(self, database: Database[Document]) -> None:
@@ -247,53 +248,6 @@ class ExecutionStore:
                 )
         return executions
 
-    def list(
-        self,
-        *,
-        owner_id: str | None,
-        job_id: str | None = None,
-        statuses: Sequence[str] = (),
-        triggers: Sequence[str] = (),
-        scheduled_from: datetime | None = None,
-        scheduled_to: datetime | None = None,
-        after: tuple[datetime, str] | None = None,
-        limit: int,
-    ) -> list[Execution]:
-        """Executions, the latest fire time first, equal ones by descending id.
-
-        `after` is the (scheduledAt, id) of the last one already seen; new executions do not shift later pages.
-        A document that cannot be read is left out, with a line in the log.
-        """
-        filter_: Document = {}
-        if job_id is not None:
-            filter_["jobId"] = job_id
-        if owner_id is not None:
-            filter_["ownerId"] = owner_id
-        if statuses:
-            filter_["status"] = statuses[0] if len(statuses) == 1 else {"$in": list(statuses)}
-        if triggers:
-            filter_["trigger"] = {"$in": list(triggers)}
-        bounds: Document = {}
-        if scheduled_from is not None:
-            bounds["$gte"] = scheduled_from
-        if scheduled_to is not None:
-            bounds["$lt"] = scheduled_to
-        sort = [("scheduledAt", -1), ("_id", -1)]
-        found: list[Document] = []
-        with driver_errors_translated():
-            if after is not None:
-                moment, last_id = after
-                if not _outside(moment, bounds):
-                    tie = {**filter_, "scheduledAt": moment, "_id": {"$lt": last_id}}
-                    found = list(self._collection.find(tie).sort("_id", -1).limit(limit))
-                upper = bounds.get("$lt")
-                bounds["$lt"] = moment if upper is None or moment < upper else upper
-            if len(found) < limit:
-                if bounds:
-                    filter_["scheduledAt"] = bounds
-                found += self._collection.find(filter_).sort(sort).limit(limit - len(found))
-        return _readable(found)[0]
-
     def unfinished_by_status(self, *, limit: int) -> dict[str, int]:
         """How many executions that are not final there are, by status; looked at up to `limit`."""
         statuses = [_QUEUED, _RUNNING, _RETRYING]
@@ -398,10 +352,6 @@ def _readable(documents: Sequence[Document]) -> tuple[list[Execution], list[Any]
             log.error("execution.corrupt", execution_id=error.document_id, reason=error.reason)
             unreadable.append(error.document_id)
     return executions, unreadable
-
-
-def _outside(moment: datetime, bounds: Mapping[str, datetime]) -> bool:
-    return ("$gte" in bounds and moment < bounds["$gte"]) or ("$lt" in bounds and moment >= bounds["$lt"])
 
 
 def _sort_out(ids: Iterable[str], error: BulkWriteError) -> Inserted:

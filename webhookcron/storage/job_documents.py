@@ -60,6 +60,16 @@ TICK_PROJECTION = dict.fromkeys(TICK_FIELDS, 1)
 
 _SEALED_AUTH_FIELDS = ("password", "token", "header_value", "client_secret")
 
+_SECRET_OF = {
+    AuthType.BASIC: "password",
+    AuthType.BEARER: "token",
+    AuthType.HEADER: "header_value",
+    AuthType.OAUTH2: "client_secret",
+}
+
+SEALED = "***"
+"""Stands for a secret that was not opened."""
+
 
 def definition_document(job: Job, sealer: Sealer) -> Document:
     """The fields that a change of the definition writes; None for a field that has to be removed."""
@@ -143,8 +153,11 @@ def state_document(job: Job) -> Document:
     }
 
 
-def job_from_document(document: Document, sealer: Sealer) -> Job:
-    """The job a document holds; CorruptDocument when it cannot be one, SecretUnreadable when only a secret is amiss."""
+def job_from_document(document: Document, sealer: Sealer | None) -> Job:
+    """The job a document holds; CorruptDocument when it cannot be one, SecretUnreadable when only a secret is amiss.
+
+    Without a `sealer` secrets stay sealed: each is `SEALED` then, so that the job can be shown and no more.
+    """
     get = document.get
     try:
         return Job(
@@ -285,22 +298,27 @@ def search_terms(name: str, description: str, tags: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(word[:50] for word in words))[:MAX_SEARCH_TERMS]
 
 
-def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
+def _request_from_document(document: Document, sealer: Sealer | None) -> RequestSpec:
     get = document.get
 
     def opened(sealed: str) -> str:
+        if sealer is None:
+            return SEALED
         try:
             return sealer.decrypt_text(sealed)
         except ValueError as error:
             raise SecretUnreadable(document.get("_id"), str(error)) from error
 
-    secrets: dict[str, str] = json.loads(opened(document["sealedHeaders"])) if get("sealedHeaders") else {}
+    secrets: dict[str, str] = {}
+    if sealer is not None and get("sealedHeaders"):
+        secrets = json.loads(opened(document["sealedHeaders"]))
     auth = get("auth")
     return RequestSpec(
         url=text(document, "webhookUrl"),
         method=document["method"],
         headers=tuple(
-            (name, secrets[name] if value is None else value) for name, value in get("headers", ())
+            (name, (SEALED if sealer is None else secrets[name]) if value is None else value)
+            for name, value in get("headers", ())
         ),
         secret_headers=tuple(get("secretHeaders", ())),
         query=tuple((name, value) for name, value in get("query", ())),
@@ -310,7 +328,7 @@ def _request_from_document(document: Document, sealer: Sealer) -> RequestSpec:
         success_statuses=document["successStatuses"],
         success_body=None if get("successBodyJson") is None else json.loads(document["successBodyJson"]),
         follow_redirects=document["followRedirects"],
-        auth=None if auth is None else _auth_from_document(auth, opened),
+        auth=None if auth is None else _auth_from_document(auth, None if sealer is None else opened),
         signing=document["signing"],
         signing_secrets=tuple(
             SigningSecret(opened(entry["sealed"]), entry.get("expiresAt"))
@@ -334,9 +352,12 @@ def _auth_document(auth: AuthSpec, sealer: Sealer) -> Document:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _auth_from_document(document: Document, opened: Callable[[str], str]) -> AuthSpec:
+def _auth_from_document(document: Document, opened: Callable[[str], str] | None) -> AuthSpec:
     get = document.get
-    sealed: dict[str, Any] = json.loads(opened(document["sealed"])) if get("sealed") else {}
+    sealed: dict[str, Any] = {}
+    if get("sealed"):
+        secret = _SECRET_OF.get(AuthType(document["type"]))
+        sealed = json.loads(opened(document["sealed"])) if opened else {secret: SEALED} if secret else {}
     return AuthSpec(
         type=AuthType(document["type"]),
         username=get("username", ""),

@@ -20,6 +20,7 @@ from webhookcron.storage.job_documents import (
     job_from_document,
     state_document,
 )
+from webhookcron.storage.job_lists import JobLists
 from webhookcron.storage.job_mirroring import MIRROR_GRACE, JobMirroring
 from webhookcron.storage.job_outcomes import COUNT_TOKENS, ClaimState, JobOutcomes, OutcomeCount
 from webhookcron.storage.job_slots import JobSlots
@@ -29,7 +30,7 @@ log = structlog.get_logger(__name__)
 __all__ = ["COUNT_TOKENS", "MIRROR_GRACE", "ClaimState", "Cursor", "CursorMove", "JobStore", "OutcomeCount"]
 
 
-class JobStore(JobCursors, JobMirroring, JobOutcomes, JobSlots):
+class JobStore(JobCursors, JobMirroring, JobOutcomes, JobSlots, JobLists):
     """Jobs in MongoDB. Every method raises StoreUnavailable when MongoDB is away or too slow."""
 
     def __init__(self, database: Database[Document], sealer: Sealer) -> None:
@@ -180,22 +181,3 @@ class JobStore(JobCursors, JobMirroring, JobOutcomes, JobSlots):
         """
         with driver_errors_translated():
             return self._collection.database.command("buildInfo")
-
-    # Last: within the class, `list` means this method from here on.
-    def list(
-        self, filter_: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], skip: int, limit: int
-    ) -> tuple[list[Job], int]:
-        """One page of jobs and how many there are in all. `filter_` and `sort` name document fields.
-
-        A document that cannot be read is left out of its page, with a line in the log.
-        """
-        with driver_errors_translated():
-            total = self._collection.count_documents(dict(filter_))
-            documents = list(self._collection.find(dict(filter_)).sort(list(sort)).skip(skip).limit(limit))
-        jobs: list[Job] = []
-        for document in documents:
-            try:
-                jobs.append(job_from_document(document, self._sealer))
-            except CorruptDocument as error:
-                log.error("job.corrupt", job_id=error.document_id, reason=error.reason)
-        return jobs, total

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import render_template, request
 
-from webhookcron.api.cursors import cursor_after
+from webhookcron.api.cursors import cursor_at
 from webhookcron.api.services import services
 from webhookcron.core.errors import NotFound
 from webhookcron.core.executions import ExecutionStatus, Trigger
@@ -29,7 +29,7 @@ def executions(viewer: Viewer) -> Any:
     return render_template(
         "dashboard/executions.html",
         executions=page.items,
-        older=cursor_after(page.items[-1]) if page.more else None,
+        older=None if page.next_after is None else cursor_at(page.next_after),
         live_cursor=cursor_of(page.items) if query.after is None else None,
         filters=request.args,
         filtered=any(request.args.get(name) for name in _FILTERS),
