@@ -41,7 +41,6 @@ def table(
         ("· repeats of delivered ones", result.repeats),
         ("attempts lost with a worker", result.lost_attempts),
         ("fire times that ran while their rule was being changed", result.beside_change),
-        ("due at the moment their job was deleted, and dropped with it", result.given_up),
         ("**lost**", f"**{len(result.lost)}**"),
         ("**doubled executions**", f"**{len(result.doubled)}**"),
         ("other findings", len(result.problems)),
