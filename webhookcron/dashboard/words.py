@@ -34,6 +34,7 @@ REASON_WORDS: dict[str, str] = {
     Reason.DELETED: "the job was deleted",
     Reason.CANCELLED: "cancelled by someone",
     Reason.LOST: "the workers that had it died",
+    Reason.CIRCUIT_OPEN: "waits until its host is tried again",
     Reason.WAITING: "waits for the previous one",
 }
 
