@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from webhookcron.core.signing import signature_headers
 from webhookcron.listen import MAX_BODY_BYTES, Listener, call_line
 
 
@@ -94,3 +95,49 @@ def test_a_long_body_is_cut_and_its_size_told() -> None:
 
     assert line.endswith("x… (5000 bytes)")
     assert len(line) < 2200
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture
+def verifying(lines: list[str]) -> Iterator[Listener]:
+    """A listener that knows the secret of its callers."""
+    with Listener("127.0.0.1", 0, status=200, delay_ms=0, write=lines.append, secrets=(SECRET,)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    return dict(signature_headers([secret], "e1", int(datetime.now(UTC).timestamp()), body))
+
+
+def test_it_takes_a_call_whose_signature_fits(verifying: Listener, lines: list[str]) -> None:
+    assert call(verifying, body=b"{}", **signed(b"{}")).status == 200
+    assert lines[0].endswith("webhook-id=e1 signature=ok {}")
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        (signed(b"other"), "signature=WRONG (no signature in webhook-signature fits)"),
+        (signed(b"{}", "whsec_" + "A" * 32), "signature=WRONG (no signature"),
+        ({**signed(b"{}"), "webhook-timestamp": "1"}, "300 s away from the clock"),
+        ({}, "signature=WRONG (without webhook-id, webhook-timestamp, webhook-signature)"),
+    ],
+)
+def test_it_refuses_a_call_whose_signature_does_not_fit(
+    verifying: Listener, lines: list[str], headers: dict[str, str], told: str
+) -> None:
+    assert call(verifying, body=b"{}", **headers).status == 401
+    assert told in lines[0]
+
+
+def test_a_secret_that_is_none_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ValueError, match="starts with 'whsec_'") as caught:
+        Listener("127.0.0.1", 0, status=200, delay_ms=0, write=print, secrets=("s3cret",))
+
+    assert "s3cret" not in str(caught.value)

@@ -21,7 +21,7 @@ def name_of_request(url: str) -> str:
 
 def key_of(name: str, taken: Iterable[str]) -> str:
     """A key made of a name: lower-case letters, digits and dashes, with a number behind it where it is taken."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_KEY_LENGTH].strip("-") or "job"
     others = set(taken)
     key, number = base, 2
