@@ -220,7 +220,10 @@ class SingleAlert(MethodView):
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.doc(operationId="getAlert")
     def get(self, principal: Principal, alert_id: str) -> dict[str, Any]:
-        """Show an alert"""
+        """Show an alert
+
+        Its signing secret is not shown again.
+        """
         return _resource(alerts().get(principal, alert_id))
 
     @signed_in(Scope.WRITE)
