@@ -16,6 +16,7 @@ from webhookcron.api import (
     executions,
     health,
     job_actions,
+    job_bulk,
     jobs,
     previews,
     trials,
@@ -82,7 +83,8 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     register_observing(app, _metrics(app.extensions["webhookcron"].health, connected))
     register_protection(app, settings, connected.redis)
     for blueprint in (
-        *(part.blueprint for part in (jobs, job_actions, previews, trials, executions, execution_actions)),
+        *(part.blueprint for part in (jobs, job_bulk, job_actions, previews, trials)),
+        *(part.blueprint for part in (executions, execution_actions)),
         *(part.blueprint for part in (accounts, api_keys, users)),
         alerts.blueprint,
         users.audit_blueprint,

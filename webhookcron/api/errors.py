@@ -33,6 +33,7 @@ from webhookcron.service.errors import (
     Invalid,
     KeyReused,
     LoginFailed,
+    NotReached,
     SessionEnded,
     TooMany,
 )
@@ -120,10 +121,11 @@ def error_answer(
 
 def register_error_handlers(app: Flask) -> None:
     """Answer every exception of this project as the table below says."""
-    app.register_error_handler(WebhookcronError, _answer)
+    app.register_error_handler(WebhookcronError, error_answer_of)
 
 
-def _answer(error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
+def error_answer_of(error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Body, status and headers of the answer to an exception of this project."""
     match error:
         case Invalid():
             return error_answer(422, DEFAULT_MESSAGES[422], {error.location: _on_the_wire(error.errors)})
@@ -147,6 +149,8 @@ def _answer(error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
             return error_answer(401, str(error), headers=CHALLENGE)
         case EmailTaken():
             return error_answer(409, str(error), {"json": {"email": [str(error)]}})
+        case NotReached():
+            return error_answer(503, str(error), headers={"Retry-After": RETRY_AFTER_SECONDS})
         case Forbidden():
             return error_answer(403, str(error))
         case VersionConflict():

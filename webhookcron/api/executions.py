@@ -11,11 +11,12 @@ from flask.views import MethodView
 from webhookcron.api.auth import signed_in
 from webhookcron.api.blueprints import Blueprint, JobIdConverter
 from webhookcron.api.cursors import cursor_at, read_cursor
+from webhookcron.api.execution_export import EXPORT_FORMATS, export_response
 from webhookcron.api.execution_schemas import ExecutionDetailSchema, ExecutionListSchema
-from webhookcron.api.schema_base import BaseSchema, CommaList, Moment, QueryNumber, Text, Word
+from webhookcron.api.schema_base import BaseSchema, CommaList, Moment, QueryNumber, Text, Word, length, said
 from webhookcron.api.services import services
 from webhookcron.core.executions import Execution, ExecutionStatus, Trigger
-from webhookcron.service.executions import LogPage, LogQuery
+from webhookcron.service.executions import Deletion, LogPage, LogQuery
 from webhookcron.service.principals import Principal, Scope
 
 blueprint = Blueprint(
@@ -30,16 +31,21 @@ MAX_LIMIT = 100
 JOB_ID = ma.validate.Regexp(f"^{JobIdConverter.regex}$", error="must be the id of a job")
 
 
-class JobLogQuery(BaseSchema):
-    """Which executions of a job to list."""
+class LogFilterSchema(BaseSchema):
+    """Which executions."""
 
     # `from` is no name in Python.
-    scheduled_from = Moment(data_key="from", metadata={"description": "Fire times from here on"})
-    scheduled_to = Moment(data_key="to", metadata={"description": "Fire times before this"})
-    status = CommaList(Word(ExecutionStatus), load_default=[], metadata={"description": "Any of these"})
-    trigger = CommaList(Word(Trigger), load_default=[], metadata={"description": "Any of these"})
-    limit = QueryNumber(1, MAX_LIMIT, load_default=20, metadata={"description": "Executions on a page"})
-    cursor = Text(metadata={"description": "`nextCursor` of the page before"})
+    scheduled_from = Moment(data_key="from", metadata=said("Fire times from here on"))
+    scheduled_to = Moment(data_key="to", metadata=said("Fire times before this"))
+    status = CommaList(Word(ExecutionStatus), load_default=[], metadata=said("Any of these"))
+    trigger = CommaList(Word(Trigger), load_default=[], metadata=said("Any of these"))
+    host = Text(validate=length(1, 255), metadata=said("The host that was called", "example.com"))
+    min_duration_ms = QueryNumber(0, 10**9, metadata=said("That took so long or longer"))
+    error_text = Text(
+        data_key="error",
+        validate=length(1, 200),
+        metadata=said("Part of the error's message; needs jobId, or from and to at most 24 hours apart"),
+    )
 
     @ma.post_load
     def query(self, data: dict[str, Any], **_: Any) -> LogQuery:
@@ -54,10 +60,46 @@ class JobLogQuery(BaseSchema):
         )
 
 
-class LogListQuery(JobLogQuery):
+class JobLogQuery(LogFilterSchema):
+    """Which executions of a job to list."""
+
+    limit = QueryNumber(1, MAX_LIMIT, load_default=20, metadata=said("Executions on a page, at most"))
+    cursor = Text(metadata=said("`nextCursor` of the page before"))
+
+
+class AnyJobFields(BaseSchema):
+    """Fields where no job is given otherwise."""
+
+    job_id = Text(validate=JOB_ID, metadata=said("Those of this job"))
+    owner_id = Text(validate=length(1, 100), metadata=said("Whose; of use to admins and viewers"))
+
+
+class LogListQuery(JobLogQuery, AnyJobFields):
     """Which executions to list."""
 
-    job_id = Text(validate=JOB_ID)
+
+class LogExportQuery(LogFilterSchema, AnyJobFields):
+    """Which executions to export."""
+
+    format = Word(EXPORT_FORMATS, load_default="ndjson", metadata=said("csv or ndjson"))
+
+    @ma.post_load
+    def query(self, data: dict[str, Any], **options: Any) -> Any:
+        """(format, the rest in the service's words)."""
+        format_ = data.pop("format")
+        return format_, LogFilterSchema.query(self, data, **options)
+
+
+class LogDeletionQuery(LogFilterSchema, AnyJobFields):
+    """Which executions to remove."""
+
+
+class DeletionSchema(BaseSchema):
+    """What became of them."""
+
+    deleted = ma.fields.Integer(required=True)
+    kept = ma.fields.Integer(required=True, metadata=said("Under way, or not accounted for yet"))
+    more = ma.fields.Boolean(required=True, metadata=said("Further ones match: ask again"))
 
 
 def _page(page: LogPage) -> dict[str, Any]:
@@ -78,9 +120,46 @@ class Executions(MethodView):
     def get(self, principal: Principal, query: LogQuery) -> dict[str, Any]:
         """List executions
 
-        The latest fire time first. Executions that are added meanwhile do not shift later pages.
+        The latest fire time first. Executions that are added meanwhile do not shift later pages. With filters that no
+        index serves a page may hold fewer than `limit`, or none, before the end: go on until `nextCursor` is null.
         """
         return _page(services().executions.page(principal, query))
+
+    @signed_in(Scope.WRITE)
+    @blueprint.arguments(LogDeletionQuery, location="query")
+    @blueprint.response(200, DeletionSchema)
+    @blueprint.doc(operationId="deleteExecutions")
+    def delete(self, principal: Principal, query: LogQuery) -> Deletion:
+        """Remove finished executions that match
+
+        `jobId` or `to` has to be given. At most 10,000 at once; `more` tells that further ones match. Executions under
+        way, and those whose fire time the platform has not accounted for, stay.
+        """
+        return services().executions.delete_matching(principal, query)
+
+
+@blueprint.route("/export", endpoint="export")
+class ExportExecutions(MethodView):
+    """The log as a file."""
+
+    @signed_in(Scope.READ)
+    @blueprint.arguments(LogExportQuery, location="query")
+    @blueprint.response(
+        200,
+        {"type": "string"},
+        content_type="application/x-ndjson",
+        description="One execution a line: JSON as lists show it, or CSV",
+    )
+    @blueprint.doc(operationId="exportExecutions")
+    def get(self, principal: Principal, request: tuple[str, LogQuery]) -> Response:
+        """Export executions as CSV or as lines of JSON
+
+        All that match, the latest fire time first, sent as they are read. In CSV a cell that a spreadsheet could take
+        for a formula begins with an apostrophe. 429: too many exports at a time. A file that breaks off is not
+        complete: the connection ends without its last chunk.
+        """
+        format_, query = request
+        return export_response(format_, services().exports.rows(principal, query))
 
 
 @blueprint.route("/job/<job_id:job_id>", endpoint="executions_of_job")

@@ -15,6 +15,7 @@ from webhookcron.api.job_schemas import (
     EXAMPLE_JOB,
     KEY_PATTERN,
     MAX_TAG,
+    MAX_TAGS,
     CreateJobSchema,
     JobListSchema,
     JobSchema,
@@ -28,8 +29,19 @@ from webhookcron.api.request_headers import (
     idempotency_key,
     if_match,
 )
-from webhookcron.api.schema_base import BaseSchema, CommaList, QueryFlag, QueryNumber, Text, Word
+from webhookcron.api.schema_base import (
+    BaseSchema,
+    CommaList,
+    QueryFlag,
+    QueryNumber,
+    Text,
+    Word,
+    at_most,
+    length,
+    said,
+)
 from webhookcron.api.services import services
+from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import Job, JobStatus
 from webhookcron.core.schedules import ScheduleType
 from webhookcron.service.job_queries import MAX_LIMIT, MAX_PAGE, MAX_SORT_FIELDS, SORT_FIELDS, JobQuery
@@ -65,14 +77,42 @@ class JobListQuery(BaseSchema):
     status = CommaList(Word(JobStatus), load_default=[], metadata={"description": "Any of these statuses"})
     is_active = QueryFlag(metadata={"description": "false = the paused ones, true = all others"})
     schedule_type = Word(ScheduleType)
-    tag = Text(validate=ma.validate.Length(1, MAX_TAG), metadata={"description": "Jobs with this tag"})
+    search = Text(
+        validate=length(1, 500),
+        metadata=said("Words, each the beginning of a word of name, description or tags", "week rep"),
+    )
+    tag = Text(validate=length(1, MAX_TAG), metadata=said("Jobs with this tag"))
+    tags = CommaList(
+        Text(validate=length(1, MAX_TAG)),
+        load_default=[],
+        validate=at_most(MAX_TAGS),
+        metadata=said("Jobs with any of these tags"),
+    )
+    all_tags = CommaList(
+        Text(validate=length(1, MAX_TAG)),
+        load_default=[],
+        validate=at_most(MAX_TAGS),
+        metadata=said("Jobs with all of these tags"),
+    )
+    host = Text(validate=length(1, 255), metadata=said("The host they call", "example.com"))
+    last_status = CommaList(
+        Word(ExecutionStatus), load_default=[], metadata=said("How their last execution ended; any of these")
+    )
+    owner_id = Text(validate=length(1, 100), metadata=said("Whose jobs; of use to admins and viewers"))
     key = Text(validate=ma.validate.Regexp(KEY_PATTERN, error="is no key of a job"))
 
     @ma.post_load
     def query(self, data: dict[str, Any], **_: Any) -> JobQuery:
         """The same in the service's words."""
         sort = tuple((word.lstrip("-"), -1 if word.startswith("-") else 1) for word in data.pop("sort"))
-        return JobQuery(sort=sort, statuses=tuple(data.pop("status")), **data)
+        return JobQuery(
+            sort=sort,
+            statuses=tuple(data.pop("status")),
+            any_tags=tuple(data.pop("tags")),
+            all_tags=tuple(data.pop("all_tags")),
+            last_statuses=tuple(data.pop("last_status")),
+            **data,
+        )
 
 
 class DeleteJobQuery(BaseSchema):

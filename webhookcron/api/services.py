@@ -11,11 +11,14 @@ from webhookcron.api.auth import Authenticator
 from webhookcron.service.accounts import AccountService
 from webhookcron.service.api_keys import ApiKeyService
 from webhookcron.service.audit import AuditTrail
+from webhookcron.service.bulk import BulkService
 from webhookcron.service.executions import ExecutionService
+from webhookcron.service.exports import ExportService
 from webhookcron.service.health import HealthService
 from webhookcron.service.jobs import JobService
 from webhookcron.service.platform import Platform
 from webhookcron.service.previews import PreviewService
+from webhookcron.service.statistics import StatisticsService
 from webhookcron.service.trials import TrialService
 from webhookcron.service.users import UserService
 
@@ -26,6 +29,9 @@ class Services:
 
     jobs: JobService
     executions: ExecutionService
+    exports: ExportService
+    bulk: BulkService
+    statistics: StatisticsService
     previews: PreviewService
     trials: TrialService
     health: HealthService
@@ -40,9 +46,13 @@ class Services:
         """The services on top of `platform`."""
         audit = AuditTrail(platform)
         accounts = AccountService(platform, audit)
+        jobs, executions = JobService(platform, audit), ExecutionService(platform, audit)
         return cls(
-            jobs=JobService(platform, audit),
-            executions=ExecutionService(platform, audit),
+            jobs=jobs,
+            executions=executions,
+            exports=ExportService(executions),
+            bulk=BulkService(platform, audit, jobs, executions),
+            statistics=StatisticsService(platform),
             previews=PreviewService(platform),
             trials=TrialService(platform),
             health=HealthService(platform),

@@ -55,6 +55,13 @@ class KeyReused(WebhookcronError):
     """This Idempotency-Key was used for another request before."""
 
 
+class NotReached(WebhookcronError):
+    """There was no time left for this part of a large request: ask for it again."""
+
+    def __init__(self) -> None:
+        super().__init__("there was no time left for this one; ask again")
+
+
 class FieldErrors:
     """Collects what is wrong, so that one answer tells everything."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -246,6 +246,10 @@ class ExecutionService:
         )
         self._audit.record_job(principal, "job.trigger", job)
         return _the_one(made)
+
+    def make_manual(self, jobs: Mapping[str, Job], now: datetime) -> None:
+        """Make a manual execution of each job under the id it stands for. Raises StoreUnavailable."""
+        self._make([_queued(job, id_, Trigger.MANUAL, now, now) for id_, job in jobs.items()])
 
     def backfill(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
@@ -22,19 +24,33 @@ class Mirror:
 
     def show(self, job: Job) -> None:
         """Mirror `job` as it was just stored."""
-        entry = mirror_entry(tick_job_of(job)) if job.status is JobStatus.ACTIVE else None
+        self.show_many([job])
+
+    def show_many(self, jobs: Sequence[Job]) -> None:
+        """Mirror jobs as they were just stored, in a few round trips."""
+        if not jobs:
+            return
+        entries = {
+            job.id: mirror_entry(tick_job_of(job)) if job.status is JobStatus.ACTIVE else None for job in jobs
+        }
         try:
-            if entry is None:
-                self._source.remove([(job.id, job.version)])
-            else:
-                self._source.put([entry])
-            self._jobs.mirrored([(job.id, job.version)])
+            self._source.remove([(job.id, job.version) for job in jobs if entries[job.id] is None])
+            self._source.put([entry for entry in entries.values() if entry is not None])
+            self._jobs.mirrored([(job.id, job.version) for job in jobs])
         except (TickSourceUnavailable, StoreUnavailable) as error:
-            log.warning("api.mirror_later", job_id=job.id, version=job.version, error=str(error))
+            log.warning(
+                "api.mirror_later", jobs=[job.id for job in jobs[:10]], count=len(jobs), error=str(error)
+            )
 
     def forget(self, job: Job) -> None:
         """Take a deleted job out."""
+        self.forget_many([job])
+
+    def forget_many(self, jobs: Sequence[Job]) -> None:
+        """Take deleted jobs out."""
         try:
-            self._source.remove([(job.id, job.version + 1)])
+            self._source.remove([(job.id, job.version + 1) for job in jobs])
         except TickSourceUnavailable as error:
-            log.warning("api.mirror_later", job_id=job.id, error=str(error))
+            log.warning(
+                "api.mirror_later", jobs=[job.id for job in jobs[:10]], count=len(jobs), error=str(error)
+            )

@@ -274,9 +274,15 @@ class ExecutionStore(ExecutionLogs):
 
     def cancel(self, job_id: str, reason: Reason, *, now: datetime, expire_at: datetime) -> int:
         """End the job's queued and retrying executions as cancelled; those running finish first. How many."""
+        return self.cancel_many([job_id], reason, now=now, expire_at=expire_at)
+
+    def cancel_many(
+        self, job_ids: Sequence[str], reason: Reason, *, now: datetime, expire_at: datetime
+    ) -> int:
+        """As `cancel`, for several jobs in one round trip."""
         with driver_errors_translated():
             result = self._collection.update_many(
-                {"jobId": job_id, "status": {"$in": [_QUEUED, _RETRYING]}},
+                {"jobId": {"$in": list(job_ids)}, "status": {"$in": [_QUEUED, _RETRYING]}},
                 {
                     "$set": {
                         "status": ExecutionStatus.CANCELLED.value,

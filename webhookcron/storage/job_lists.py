@@ -67,6 +67,22 @@ class JobLists:
             left = {document["_id"] for document in self._collection.find({"_id": {"$in": ids}}, {"_id": 1})}
         return set(ids) - left
 
+    def count_by_state(self, owner_ids: Sequence[str]) -> dict[tuple[str, str], int]:
+        """How many jobs of `owner_ids` there are, by (status, kind of schedule)."""
+        with driver_errors_translated():
+            groups = self._collection.aggregate(
+                [
+                    {"$match": {"ownerId": {"$in": list(owner_ids)}}},
+                    {
+                        "$group": {
+                            "_id": {"status": "$status", "type": "$scheduleType"},
+                            "count": {"$sum": 1},
+                        }
+                    },
+                ]
+            )
+            return {(group["_id"]["status"], group["_id"]["type"]): group["count"] for group in groups}
+
     # Last: within the class, `list` means this method from here on.
     def list(
         self, filter_: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], skip: int, limit: int

@@ -1,0 +1,56 @@
+"""The log as one long stream."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from webhookcron.core.executions import Execution
+from webhookcron.service.errors import TooMany
+from webhookcron.service.executions import ExecutionService, LogQuery
+from webhookcron.service.principals import Principal
+
+AT_A_TIME = 200
+
+MOST_EXPORTS = 2
+"""Of one process at a time: each occupies one of the threads that answer requests, as long as it takes."""
+
+
+class ExportService:
+    """Streams executions."""
+
+    def __init__(self, executions: ExecutionService) -> None:
+        self._executions = executions
+        self._room = threading.BoundedSemaphore(MOST_EXPORTS)
+
+    def rows(self, principal: Principal, query: LogQuery) -> Iterator[Execution]:
+        """All executions that `query` finds, the latest fire time first; to be read to the end, or closed.
+
+        Raises Invalid, and TooMany when enough exports are under way. StoreUnavailable may come in the middle.
+        """
+        pages = self._executions.pages(principal, replace(query, limit=AT_A_TIME))
+        if not self._room.acquire(blocking=False):
+            raise TooMany(f"{MOST_EXPORTS} exports are under way; try again when one has ended", 5)
+        return _Rows(pages, self._room)
+
+
+class _Rows(Iterator[Execution]):
+    """Gives the place back once, however it ends: at the end, by an error, closed early, or never begun."""
+
+    def __init__(self, pages: Iterator[list[Execution]], room: threading.BoundedSemaphore) -> None:
+        self._rows = (execution for page in pages for execution in page)
+        self._room: threading.BoundedSemaphore | None = room
+
+    def __next__(self) -> Execution:
+        try:
+            return next(self._rows)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """No more rows are wanted."""
+        room, self._room = self._room, None
+        if room is not None:
+            room.release()
