@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+
+import requests
 
 from benchmarks.fires.receiver import hanging_host
 from benchmarks.fires.stack import Receiver, Stack, await_received
@@ -76,6 +79,44 @@ def idle(stack: Stack, jobs: int, seconds: int) -> dict[str, Any]:
         "idle_cpu_percent": {role: round((after[role] - before[role]) / seconds * 100, 2) for role in after},
         "rss_mb": stack.rss_mb(),
     }
+
+
+def api(stack: Stack, jobs: int, requests_each: int) -> list[dict[str, Any]]:
+    """Requests a second with `jobs` jobs stored, one after the other on one connection, and the API's CPU for each."""
+    far = Schedule(type=ScheduleType.CRON, cron_expression="0 0 1 1 *")
+    stack.register([far] * jobs, "http://127.0.0.1:9/hook", handled_through=stack.now())
+    definition = {"name": "benchmark", "cronExpression": "0 0 1 1 *", "webhookUrl": "http://127.0.0.1:9/hook"}
+    calls: dict[str, Callable[[requests.Session, str], requests.Response]] = {
+        "create": lambda session, url: session.post(f"{url}/api/cron", json=definition),
+        "list, first page of 20": lambda session, url: session.get(f"{url}/api/cron"),
+        "list by next run, page 50": lambda session, url: session.get(
+            f"{url}/api/cron?sort=nextRunAt&page=50"
+        ),
+        "logs": lambda session, url: session.get(f"{url}/api/execution-logs"),
+    }
+    rows = []
+    with stack.api() as (url, key), requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {key}"
+        for name, call in calls.items():
+            for _ in range(5):
+                call(session, url).raise_for_status()
+            before, begun = stack.cpu_seconds(), time.monotonic()
+            for _ in range(requests_each):
+                call(session, url).raise_for_status()
+            seconds, after = time.monotonic() - begun, stack.cpu_seconds()
+            cpu_ms = {
+                role: round((after[role] - before[role]) / requests_each * 1000, 2)
+                for role in ("api", "store")
+            }
+            rows.append(
+                {
+                    "request": name,
+                    "jobs": jobs,
+                    "requests_per_second": round(requests_each / seconds, 1),
+                    "cpu_ms_per_request": cpu_ms,
+                }
+            )
+    return rows
 
 
 def _measure(

@@ -198,6 +198,16 @@ class Collection:
         records = self.records
         return (records[record] for record in self.matching_records(condition, sort, wanted))
 
+    def count(self, condition: Document) -> int:
+        """How many documents match; from an index alone where equality with text is all that is asked."""
+        if not condition:
+            return len(self.records)
+        if all(_is_text(operand) for operand in condition.values()):
+            plan = choose_plan(list(self.indexes.values()), condition, None, None)
+            if plan is not None and plan.served.issuperset(condition) and not plan.index.pattern.array_fields:
+                return plan.candidates
+        return sum(1 for _ in self.matching_records(condition))
+
     def _sorted(self, found: Iterator[int], sort: SortPattern | None) -> Iterator[int]:
         if sort is None:
             return found
@@ -261,3 +271,13 @@ def _shown(value: Any) -> str:
     if type(value) is ObjectId:
         return f"ObjectId('{value}')"
     return str(value)
+
+
+def _is_text(operand: Any) -> bool:
+    """Whether the filter asks for one text, or one of several: what an index entry decides without the document."""
+    if type(operand) is str:
+        return True
+    if type(operand) is not dict or operand.keys() != {"$in"} or type(operand["$in"]) is not list:
+        return False
+    values = operand["$in"]
+    return all(type(value) is str for value in values) and len(set(values)) == len(values)

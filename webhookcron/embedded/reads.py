@@ -103,9 +103,22 @@ def aggregate(store: Store, cursors: Cursors, request: Request, now: float) -> D
     documents: list[Document] = []
     if collection is None:
         compile_filter(condition)
+    elif _only_counts(rest):
+        # What the driver's count_documents sends.
+        total = collection.count(condition)
+        documents = [{"_id": rest[0]["$group"]["_id"], "n": total}] if total else []
     else:
         documents = list(run_pipeline(collection.find(condition, sort, wanted), stages))
     return cursors.first_reply(f"{request.database}.{name}", documents, batch, False, now)
+
+
+def _only_counts(stages: list[Any]) -> bool:
+    if len(stages) != 1 or "$group" not in stages[0]:
+        return False
+    group = stages[0]["$group"]
+    if group.keys() != {"_id", "n"} or group["n"] != {"$sum": 1}:
+        return False
+    return group["_id"] is None or type(group["_id"]) is int
 
 
 def count(store: Store, cursors: Cursors, request: Request, now: float) -> Document:
@@ -117,10 +130,8 @@ def count(store: Store, cursors: Cursors, request: Request, now: float) -> Docum
     if collection is None:
         compile_filter(condition)
         total = 0
-    elif condition:
-        total = sum(1 for _ in collection.matching_records(condition))
     else:
-        total = len(collection.records)
+        total = collection.count(condition)
     total = max(0, total - skip)
     return {"n": min(total, limit) if limit else total, "ok": 1.0}
 

@@ -124,10 +124,31 @@ def test_a_search_by_index_finds_what_a_scan_finds(
     pattern = sort_pattern(sort)
     expected = [d["_id"] for d in plain.find(condition, pattern, limit)]
     found = [d["_id"] for d in indexed.find(condition, sort_pattern(sort), limit)]
+    assert indexed.count(condition) == len(list(plain.find(condition)))
     if sort is None:
         assert sorted(found) == sorted(expected)
     else:
         assert found[:limit] == expected[:limit]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    documents,
+    st.dictionaries(
+        st.sampled_from(["a", "b"]),
+        st.one_of(
+            st.sampled_from(["", "x", "y"]),
+            st.lists(st.sampled_from(["", "x", "y"]), max_size=3).map(lambda values: {"$in": values}),
+        ),
+    ),
+)
+def test_counting_texts_by_index_gives_what_a_scan_gives(stored: list[Document], condition: Document) -> None:
+    plain, indexed = collection(), collection({"key": {"b": 1, "a": 1}}, {"key": {"b": 1}}, {"key": {"a": 1}})
+    for number, document in enumerate(stored):
+        text = {"b": ["", "x", "y"][number % 3]}
+        for target in (plain, indexed):
+            target.insert({"_id": number, **document, **text})
+    assert indexed.count(condition) == len(list(plain.find(condition)))
 
 
 @settings(max_examples=100, deadline=None)
