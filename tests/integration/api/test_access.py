@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+ALERT = {"name": "n", "channel": "webhook", "url": "https://example.com"}
 JOB = {"name": "n", "webhookUrl": "https://example.com", "cronExpression": "@daily"}
 
 # Method, path, body, scope. {job} and {execution} are those of the first member.
@@ -44,6 +45,13 @@ OPERATIONS: list[tuple[str, str, Any, str]] = [
         "trigger",
     ),
     ("DELETE", "/api/execution-logs/{execution}", None, "write"),
+    ("GET", "/api/alerts", None, "read"),
+    ("POST", "/api/alerts", ALERT, "write"),
+    ("GET", "/api/alerts/{alert}", None, "read"),
+    ("PATCH", "/api/alerts/{alert}", {"name": "m"}, "write"),
+    ("POST", "/api/alerts/{alert}/test", None, "trigger"),
+    ("GET", "/api/alerts/{alert}/messages", None, "read"),
+    ("DELETE", "/api/alerts/{alert}", None, "write"),
     ("DELETE", "/api/cron/{job}", None, "write"),
 ]
 
@@ -55,7 +63,8 @@ def path_of(caller: Any) -> Callable[[str], str]:
     """Paths of a job of the first member and of its execution."""
     job = caller.created()
     execution = caller("POST", f"/api/cron/{job['id']}/trigger").get_json()["execution"]
-    return lambda path: path.format(job=job["id"], execution=execution["id"])
+    alert = caller("POST", "/api/alerts", ALERT).get_json()
+    return lambda path: path.format(job=job["id"], execution=execution["id"], alert=alert["id"])
 
 
 def test_every_operation_is_listed_here(app: Any) -> None:
@@ -67,7 +76,7 @@ def test_every_operation_is_listed_here(app: Any) -> None:
         if method != "parameters" and path.startswith("/api/")
     }
     named = {(method, path.replace("by-key/k", "by-key/{key}")) for method, path, _, _ in OPERATIONS}
-    names = {"{job_id}": "{job}", "{execution_id}": "{execution}"}
+    names = {"{job_id}": "{job}", "{execution_id}": "{execution}", "{alert_id}": "{alert}"}
     for long, short in names.items():
         served = {(method, path.replace(long, short)) for method, path in served}
     assert served == named
