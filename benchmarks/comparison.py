@@ -2,54 +2,37 @@
 
 On embedded stores, 100,000 jobs unless told otherwise: with a mirror that is complete (what happens every
 WEBHOOKCRON_SYNC_INTERVAL_SECONDS), with one entry of a hundred lost, with one of a hundred that would act too late
-(this takes two looks, seconds apart), and after FLUSHALL. "rss" is what the comparing process has at its most, and how
-much of that is new since the first comparison began.
+(this takes two looks, seconds apart), and after FLUSHALL. Each comparison runs in a process of its own: "before" and
+"most" are its memory in MB when it begins and at its most.
 """
 
+import json
+import multiprocessing
+import os
 import random
+import resource
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from multiprocessing.connection import Connection
 
 import psutil
 from fires.stack import Stack, StackOptions, running
 
+from webhookcron import wiring
+from webhookcron.config import load_settings
 from webhookcron.core.schedules import Schedule, ScheduleType
 from webhookcron.logs import configure_logging
 from webhookcron.ticks.comparison import SECOND_LOOK_AFTER, FullComparison
 
 JOBS = 100_000
 DAMAGED_SHARE = 0.01
-SAMPLE_SECONDS = 0.01
-
-
-class PeakMemory:
-    """The most memory that this process had while it was watched, in MB."""
-
-    def __init__(self) -> None:
-        self.megabytes = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "PeakMemory":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        process = psutil.Process()
-        while not self._stop.wait(SAMPLE_SECONDS):
-            self.megabytes = max(self.megabytes, process.memory_info().rss / 1e6)
 
 
 def main(count: int) -> None:
     """Measure with `count` jobs."""
-    configure_logging("error")
     with running(StackOptions(tickers=0, workers=0)) as stack:
         print(f"storing {count:,} jobs …", file=sys.stderr, flush=True)
         dice = random.Random(1)
@@ -62,12 +45,16 @@ def main(count: int) -> None:
             ("1 % too late", lambda: redis.zadd(base + "due", dict.fromkeys(damaged, 4e12))),
             ("flushed", redis.flushall),
         )
-        start_mb = psutil.Process().memory_info().rss / 1e6
-        print(f"{count:,} jobs; the embedded store and {redis.info('server')['server_name']}")
-        print(f"{'mirror':>14} {'seconds':>8} {'CPU here':>9} {'repaired':>9} {'rss MB':>7} {'new MB':>7}")
+        print(f"{count:,} jobs; the two looks are {SECOND_LOOK_AFTER.total_seconds():g} s apart")
+        print(f"{'mirror':>14} {'seconds':>8} {'CPU':>7} {'repaired':>9} {'before':>7} {'most':>7}")
         for name, damage in cases:
             damage()
-            _measure(stack, name, start_mb)
+            figures = _compared(stack.environment)
+            print(
+                f"{name:>14} {figures['seconds']:8.2f} {figures['cpu']:7.2f} {figures['repaired']:9,.0f} "
+                f"{figures['before']:7.1f} {figures['most']:7.1f}",
+                flush=True,
+            )
 
 
 def _store(stack: Stack, count: int, dice: random.Random) -> list[str]:
@@ -84,19 +71,37 @@ def _store(stack: Stack, count: int, dice: random.Random) -> list[str]:
     return [job.id for job in jobs]
 
 
-def _measure(stack: Stack, name: str, start_mb: float) -> None:
-    comparison = FullComparison(jobs=stack.platform.jobs, source=stack.platform.source)
-    with PeakMemory() as peak:
-        started, cpu = time.perf_counter(), time.process_time()
-        compared = comparison.run(threading.Event())
-        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    print(
-        f"{name:>14} {seconds:8.2f} {cpu:9.2f} {compared.repaired:9,} {peak.megabytes:7.1f} "
-        f"{max(0.0, peak.megabytes - start_mb):7.1f}",
-        flush=True,
-    )
-    if name == "1 % too late":
-        print(f"{'':>14} of these, {SECOND_LOOK_AFTER.total_seconds():g} s between the two looks")
+def _compared(environment: Mapping[str, str]) -> dict[str, float]:
+    """The figures of one comparison in a new process."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=_compare, args=(dict(environment), there))
+    child.start()
+    figures: dict[str, float] = json.loads(here.recv())
+    child.join()
+    return figures
+
+
+def _compare(environment: dict[str, str], answer: Connection) -> None:
+    os.environ.update(environment)
+    configure_logging("error")
+    platform = wiring.connect(load_settings(environment, role="ticker"))
+    comparison = FullComparison(jobs=platform.jobs, source=platform.source)
+    platform.clock.read()
+    before = psutil.Process().memory_info().rss / 1e6
+    started, cpu = time.perf_counter(), time.process_time()
+    compared = comparison.run(threading.Event())
+    figures = {
+        "seconds": time.perf_counter() - started,
+        "cpu": time.process_time() - cpu,
+        "repaired": compared.repaired,
+        "before": before,
+        # Kilobytes on Linux, bytes on macOS (getrusage(2)).
+        "most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        / (1e6 if sys.platform == "darwin" else 1e3),
+    }
+    answer.send(json.dumps(figures))
+    platform.close()
 
 
 if __name__ == "__main__":
