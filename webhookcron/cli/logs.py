@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STATUSES = tuple(status.value for status in ExecutionStatus)
 TRIGGERS = tuple(trigger.value for trigger in Trigger)
 
-COLUMNS = ("SCHEDULED AT (UTC)", "STATUS", "HTTP", "MS", "TRIES", "JOB", "TRIGGER", "WHAT")
+COLUMNS = ("SCHEDULED AT (UTC)", "STATUS", "HTTP", "TOOK", "TRIES", "JOB", "TRIGGER", "WHAT")
 
 
 @click.command(short_help="Show the execution log, and follow it.")
@@ -95,7 +95,7 @@ def logs(
             print_json(latest)
         elif latest:
             console().print(
-                table(COLUMNS, [_cells(execution) for execution in latest], right=("HTTP", "MS", "TRIES"))
+                table(COLUMNS, [_cells(execution) for execution in latest], right=("HTTP", "TOOK", "TRIES"))
             )
         else:
             click.echo("No executions.")
@@ -158,5 +158,5 @@ def _what(execution: dict[str, Any]) -> str:
         return f"{execution['reason']} ({count} fire times)" if count else str(execution["reason"])
     if execution["error"]:
         return str(execution["error"]["message"])
-    body = execution["responseBody"] or ""
+    body = (execution["responseBody"] or "").strip()
     return body if len(body) <= 60 else body[:59] + "…"

@@ -68,5 +68,5 @@ def _action_lines(action: Action) -> list[Text]:
         lines.append(line)
     if action.kind is ActionKind.SEND_SECRETS:
         lines.append(Text(f"    {SECRETS_SENTENCE}", "dim"))
-    lines += [Text(f"    ⏱ {effect}", "cyan") for effect in action.effects]
+    lines += [Text(f"    » {effect}", "cyan") for effect in action.effects]
     return lines

@@ -56,7 +56,7 @@ def test_a_new_job_is_shown_with_its_fields_and_first_run(plan_of: PlanOf) -> No
         '    timezone        "Europe/Berlin"',
         '    webhookUrl      "https://example.com/r"',
         "    payload.a       1",
-        "    ⏱ first run at Mon 2030-01-07 09:00 +01:00",
+        "    » first run at Mon 2030-01-07 09:00 +01:00",
         "",
         "Plan: 1 to create.",
     ]
@@ -66,8 +66,8 @@ def test_a_changed_schedule_tells_where_the_next_run_moves(plan_of: PlanOf, stor
     text = text_of(plan_of(stored(), cronExpression="30 9 * * MON-FRI"))
 
     assert '    cronExpression  "0 9 * * 1" → "30 9 * * MON-FRI"' in text
-    assert "⏱ next run moves from Mon 2030-01-07 09:00 +00:00 to Thu 2030-01-03 09:30 +00:00" in text
-    assert "⏱ 5 runs in the next 7 days instead of 1" in text
+    assert "» next run moves from Mon 2030-01-07 09:00 +00:00 to Thu 2030-01-03 09:30 +00:00" in text
+    assert "» 5 runs in the next 7 days instead of 1" in text
     assert text.endswith("Plan: 1 to change.")
 
 
@@ -134,8 +134,8 @@ def test_a_job_without_its_file_is_deleted_when_pruning(stored: Stored, now: dat
 
     assert text_of(plan).splitlines() == [
         "- report  Report",
-        "    ⏱ the run at Mon 2030-01-07 09:00 +00:00 will not happen",
-        "    ⏱ queued and retrying executions are cancelled; its log stays until its retention ends",
+        "    » the run at Mon 2030-01-07 09:00 +00:00 will not happen",
+        "    » queued and retrying executions are cancelled; its log stays until its retention ends",
         "",
         "Plan: 1 to delete.",
     ]
