@@ -89,6 +89,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         alerts.blueprint,
         users.audit_blueprint,
         health.blueprint,
+        health.system_blueprint,
     ):
         api.register_blueprint(blueprint)
     register_documentation(app)
@@ -117,4 +118,5 @@ def _connected(settings: Settings) -> Platform:
         ensure_indexes(platform.database)
     except StoreUnavailable as error:
         log.warning("api.indexes_later", error=str(error))
+    platform.instances.keep_present("api")
     return platform

@@ -60,6 +60,7 @@ from webhookcron.ticks import client as redis_client
 from webhookcron.ticks.circuits import CircuitBoard
 from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.comparison import FullComparison
+from webhookcron.ticks.instances import Instances
 from webhookcron.ticks.reconciler import Reconciler
 from webhookcron.ticks.scheduler import Scheduler
 from webhookcron.ticks.source import TickSource
@@ -105,6 +106,7 @@ class Platform:
     source: TickSource
     circuits: CircuitBoard
     clock: PlatformClock
+    instances: Instances
     scheduler: Scheduler
     target_policy: TargetPolicy
     enqueue: Callable[[Sequence[str]], None]
@@ -134,6 +136,7 @@ def connect(settings: Settings) -> Platform:
     jobs = JobStore(database, SecretBox(settings.secret_keys))
     executions = ExecutionStore(database)
     source = TickSource(redis, key_prefix=settings.key_prefix)
+    clock = PlatformClock(redis, on_jump=_report_jump)
     enqueue = Publisher(celery).enqueue
     return Platform(
         settings=settings,
@@ -148,7 +151,8 @@ def connect(settings: Settings) -> Platform:
         alerts=AlertStore(database, SecretBox(settings.secret_keys)),
         source=source,
         circuits=CircuitBoard(redis, key_prefix=settings.key_prefix),
-        clock=PlatformClock(redis, on_jump=_report_jump),
+        clock=clock,
+        instances=Instances(redis, clock, key_prefix=settings.key_prefix),
         scheduler=Scheduler(
             jobs=jobs,
             executions=executions,
@@ -179,6 +183,7 @@ def run_ticker(settings: Settings) -> None:
         stack.callback(platform.close)
         if not _wait_for_stores(platform, stop):
             return
+        stack.enter_context(platform.instances.present("ticker"))
         registry = process_registry()
         metrics = TickerMetrics(registry)
         stack.enter_context(serving(registry, settings.metrics_host, settings.metrics_port))
@@ -256,6 +261,7 @@ def run_worker(settings: Settings) -> None:
         stack.callback(platform.close)
         if not _wait_for_stores(platform, stop):
             return
+        stack.enter_context(platform.instances.present("worker"))
         _raise_open_files_limit()
         broken = threading.Event()
 

@@ -8,12 +8,18 @@ import marshmallow as ma
 from flask.views import MethodView
 
 from webhookcron import __version__
+from webhookcron.api.auth import signed_in
 from webhookcron.api.blueprints import Blueprint
 from webhookcron.api.schema_base import BaseSchema, Moment
 from webhookcron.api.services import services
 from webhookcron.service.health import Health, ServiceHealth
+from webhookcron.service.principals import Principal, Scope
 
 blueprint = Blueprint("System", __name__, url_prefix="/health", description="The state of the platform.")
+
+system_blueprint = Blueprint(
+    "Statistics", __name__, url_prefix="/api/stats", description="Figures of the whole platform."
+)
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -39,6 +45,15 @@ class StoresSchema(BaseSchema):
     redis = ma.fields.Nested(StoreHealthSchema, required=True)
 
 
+class InstanceSchema(BaseSchema):
+    """A process of the platform."""
+
+    role = ma.fields.String(required=True, metadata={"description": "api, ticker or worker"})
+    host = ma.fields.String(required=True)
+    pid = ma.fields.Integer(required=True)
+    seen_at = Moment(required=True, metadata={"description": "Its last sign of life"})
+
+
 class HealthSchema(BaseSchema):
     """The state of the platform."""
 
@@ -49,9 +64,26 @@ class HealthSchema(BaseSchema):
     services = ma.fields.Nested(StoresSchema, required=True)
     active_jobs = ma.fields.Integer(allow_none=True)
     mirrored_jobs = ma.fields.Integer(allow_none=True, metadata={"description": "Jobs in the tick source"})
+    running_executions = ma.fields.Integer(allow_none=True, metadata={"description": "Up to 10,000"})
+    queue_depth = ma.fields.Integer(
+        allow_none=True, metadata={"description": "Executions that wait for a worker; up to 10,000"}
+    )
+    instances_seen = ma.fields.Integer(
+        allow_none=True,
+        metadata={"description": "Processes of the platform with a sign of life in the last 15 seconds"},
+    )
+    memory_bytes = ma.fields.Integer(
+        allow_none=True, metadata={"description": "Resident memory of the process that answers"}
+    )
     oldest_due_at = Moment(
         allow_none=True, metadata={"description": "Since when a job has been due; null = none is"}
     )
+
+
+class SystemSchema(HealthSchema):
+    """The state of the platform and its processes."""
+
+    instances = ma.fields.List(ma.fields.Nested(InstanceSchema), allow_none=True, required=True)
 
 
 class StatusSchema(BaseSchema):
@@ -106,6 +138,22 @@ class Ready(MethodView):
         return {"status": "ok" if fit else "unavailable"}, 200 if fit else 503, NO_STORE
 
 
+@system_blueprint.route("/system", endpoint="system")
+class SystemStatistics(MethodView):
+    """For admins."""
+
+    @signed_in(Scope.READ, admin=True)
+    @system_blueprint.response(200, SystemSchema)
+    @system_blueprint.doc(operationId="systemStatistics")
+    def get(self, _principal: Principal) -> dict[str, Any]:
+        """Show the state of the platform and its processes
+
+        As /health, with each process by role, host and id; for admins.
+        """
+        health = services().health.check()
+        return {**_health(health), "instances": health.instances}
+
+
 def _health(health: Health) -> dict[str, Any]:
     mongodb = {
         **_store(health.mongodb),
@@ -121,6 +169,10 @@ def _health(health: Health) -> dict[str, Any]:
         "services": {"mongodb": mongodb, "redis": _store(health.redis)},
         "active_jobs": health.active_jobs,
         "mirrored_jobs": health.mirrored_jobs,
+        "running_executions": health.running_executions,
+        "queue_depth": health.queued_executions,
+        "instances_seen": None if health.instances is None else len(health.instances),
+        "memory_bytes": health.memory_bytes,
         "oldest_due_at": health.oldest_due_at,
     }
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.service.platform import Platform
+from webhookcron.ticks.instances import Instance
 
 KEPT_FOR_SECONDS = 1.0
 """A look at the stores serves all questions of the next moment: health is asked without a key."""
+
+
+MOST_COUNTED = 10_000
+"""Unfinished executions are counted up to so many: health is asked often, and most of all when there are many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,13 @@ class Health:
     """When the job that is longest due was to act; None when none is due."""
     now: datetime | None
     """Platform time."""
+    memory_bytes: int | None = None
+    """Resident memory of this process; None where the system does not tell."""
+    instances: list[Instance] | None = None
+    """The processes of the platform that gave a sign of life lately."""
+    queued_executions: int | None = None
+    running_executions: int | None = None
+    """Each counted up to `MOST_COUNTED` unfinished executions."""
     finished_executions_kept: int | None
     """The most finished executions that the embedded store keeps; None with a real MongoDB."""
 
@@ -76,6 +90,10 @@ class HealthService:
             mirrored_jobs=facts.get("mirrored_jobs"),
             oldest_due_at=oldest if now is not None and oldest is not None and oldest <= now else None,
             now=now,
+            memory_bytes=resident_memory(),
+            instances=facts.get("instances"),
+            queued_executions=facts.get("queued"),
+            running_executions=facts.get("running"),
             finished_executions_kept=facts.get("finished_executions_kept"),
         )
         self._kept = (self._monotonic(), health)
@@ -93,12 +111,15 @@ class HealthService:
     def _look_at_mongodb(self) -> dict[str, Any]:
         jobs = self._platform.jobs
         info = jobs.server_info()
+        unfinished = self._platform.executions.unfinished_by_status(limit=MOST_COUNTED)
         return {
             "version": info.get("version"),
             "finished_executions_kept": info.get("maxFinishedExecutions")
             if info.get("webhookcronEmbedded")
             else None,
             "active_jobs": jobs.count({"status": "active"}),
+            "queued": unfinished.get("queued", 0),
+            "running": unfinished.get("running", 0),
         }
 
     def _look_at_redis(self) -> dict[str, Any]:
@@ -107,4 +128,15 @@ class HealthService:
             "now": self._platform.clock.read(),
             "mirrored_jobs": source.size(),
             "oldest_act_at": source.oldest_act_at(),
+            "instances": self._platform.instances.seen(),
         }
+
+
+def resident_memory() -> int | None:
+    """Bytes of memory that this process holds; None where the system does not tell."""
+    try:
+        # proc(5): the second number of statm is the resident set, in pages.
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -21,6 +21,7 @@ from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
 from webhookcron.ticks.circuits import CircuitBoard
 from webhookcron.ticks.clock import PlatformClock
+from webhookcron.ticks.instances import Instances
 from webhookcron.ticks.source import TickSource
 
 
@@ -52,6 +53,8 @@ class Platform(Protocol):
     def source(self) -> TickSource: ...
     @property
     def circuits(self) -> CircuitBoard: ...
+    @property
+    def instances(self) -> Instances: ...
     @property
     def clock(self) -> PlatformClock: ...
     @property

@@ -10,6 +10,7 @@ import pytest
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.service.health import KEPT_FOR_SECONDS, HealthService
 from webhookcron.service.platform import Platform
+from webhookcron.ticks.instances import Instance
 
 NOW = datetime(2030, 1, 15, tzinfo=UTC)
 
@@ -18,7 +19,7 @@ class Stores:
     """All parts of a platform that health looks at, in one."""
 
     def __init__(self) -> None:
-        self.jobs = self.source = self.clock = self
+        self.jobs = self.source = self.clock = self.executions = self.instances = self
         self.mongodb_away = self.redis_away = False
         self.oldest: datetime | None = None
         self.looks = 0
@@ -37,6 +38,12 @@ class Stores:
         if self.redis_away:
             raise TickSourceUnavailable("Redis did not answer")
         return NOW
+
+    def unfinished_by_status(self, *, limit: int) -> dict[str, int]:
+        return {"queued": 3, "retrying": 1}
+
+    def seen(self) -> list[Any]:
+        return [Instance("ticker", "a", 1, NOW)]
 
     def size(self) -> int:
         return 6
@@ -58,6 +65,9 @@ def test_both_stores_make_it_fit(stores: Stores) -> None:
     health = check(stores)
     assert (health.fit, health.active_jobs, health.mirrored_jobs, health.now) == (True, 7, 6, NOW)
     assert (health.oldest_due_at, health.finished_executions_kept) == (None, None)
+    assert (health.queued_executions, health.running_executions) == (3, 0)
+    assert [instance.role for instance in health.instances] == ["ticker"]
+    assert health.memory_bytes is None or health.memory_bytes > 1_000_000
 
 
 def test_without_mongodb_the_rest_is_still_told(stores: Stores) -> None:

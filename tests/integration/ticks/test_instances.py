@@ -1,0 +1,64 @@
+"""Signs of life of the platform's processes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from webhookcron.ticks.clock import PlatformClock
+from webhookcron.ticks.instances import SEEN_FOR, Instances
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Clock:
+    moment = START
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def instances(redis_url: str, redis_client: Any, clock: Clock) -> Any:
+    from webhookcron.ticks import client
+
+    with client.connect(redis_url) as connection:
+        yield Instances(connection, cast(PlatformClock, clock))
+
+
+def test_who_gave_a_sign_of_life_lately_is_seen(instances: Instances, clock: Clock) -> None:
+    instances.beat("worker", host="a", pid=7)
+    clock.moment += timedelta(seconds=10)
+    instances.beat("ticker", host="a", pid=3)
+
+    seen = [(instance.role, instance.host, instance.pid) for instance in instances.seen()]
+    assert seen == [("ticker", "a", 3), ("worker", "a", 7)]
+
+    clock.moment = START + SEEN_FOR + timedelta(milliseconds=1)
+    assert [instance.role for instance in instances.seen()] == ["ticker"]
+
+
+def test_who_leaves_is_not_seen(instances: Instances) -> None:
+    instances.beat("api", host="a", pid=1)
+    instances.leave("api", host="a", pid=1)
+    assert instances.seen() == []
+
+
+def test_the_silent_are_forgotten(instances: Instances, clock: Clock, redis_client: Any) -> None:
+    instances.beat("api", host="a", pid=1)
+    clock.moment += timedelta(minutes=1)
+    instances.beat("api", host="a", pid=2)
+    assert redis_client.zcard("wc:{0}:instances") == 1
+
+
+def test_a_process_is_present_until_it_ends(instances: Instances, eventually: Any) -> None:
+    with instances.present("ticker"):
+        eventually(lambda: [instance.role for instance in instances.seen()] == ["ticker"])
+    assert instances.seen() == []
