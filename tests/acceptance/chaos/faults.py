@@ -19,6 +19,9 @@ PARTS = ("api", "ticker", "worker")
 STOP_PATIENCE_SECONDS = DRAIN_SECONDS + 25.0
 """A process that has not ended by then although it was asked to is a finding."""
 
+SETTING_UP_SECONDS = 10.0
+"""A process that was started on a busy machine is ready by then."""
+
 
 class Kind(StrEnum):
     """What can happen."""
@@ -159,7 +162,10 @@ class Chaos:
                 self._later(fault.seconds, lambda: self._go_on(process))
             case Kind.TERM:
                 process.terminate()
-                self._await_end(process, time.monotonic() + STOP_PATIENCE_SECONDS, fault.seconds)
+                now = time.monotonic()
+                # Before its handlers are in place it has nothing to stop, and ends by the signal itself.
+                codes = {0} if now - process.started_at > SETTING_UP_SECONDS else {0, -signal.SIGTERM}
+                self._await_end(process, codes, now + STOP_PATIENCE_SECONDS, fault.seconds)
             case _:
                 process.kill()
                 self._later(fault.seconds, lambda: self._start(process))
@@ -184,13 +190,13 @@ class Chaos:
         self._machine.start_again(process)
         process.busy = False
 
-    def _await_end(self, process: Process, deadline: float, seconds: float) -> None:
+    def _await_end(self, process: Process, codes: set[int], deadline: float, seconds: float) -> None:
         if process.running:
             if time.monotonic() < deadline:
-                self._later(0.1, lambda: self._await_end(process, deadline, seconds))
+                self._later(0.1, lambda: self._await_end(process, codes, deadline, seconds))
                 return
             self.findings.append(f"{process.name} did not end within {STOP_PATIENCE_SECONDS:g} s of SIGTERM")
             process.kill()
-        elif process.child is not None and process.child.returncode != 0:
+        elif process.child is not None and process.child.returncode not in codes:
             self.findings.append(f"{process.name} ended with code {process.child.returncode} after SIGTERM")
         self._later(seconds, lambda: self._start(process))

@@ -46,7 +46,8 @@ class Process:
     child: subprocess.Popen[bytes] | None = None
     busy: bool = False
     """A fault is under way on it; whoever set this starts or resumes it."""
-    starts: int = 0
+    started_at: float = 0.0
+    """Of the monotonic clock."""
 
     @property
     def running(self) -> bool:
@@ -66,7 +67,7 @@ class Process:
                 env=self.environment,
                 start_new_session=True,
             )
-        self.starts += 1
+        self.started_at = time.monotonic()
 
     def signal_all(self, number: signal.Signals) -> None:
         """Send a signal to the process and all it forked."""
