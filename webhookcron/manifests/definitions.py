@@ -36,6 +36,10 @@ FIELDS: tuple[str, ...] = tuple(
 )
 """The fields of a job in a file besides its key, in the order of the API."""
 
+# Made once: making a schema takes longer than using it.
+_WRITTEN = ReplaceJobSchema()
+_SHOWN = JobSchema(unknown=ma.EXCLUDE)
+
 _SECRET_AUTH_FIELDS = frozenset(camel_case(name) for name in SECRET_FIELDS)
 
 _DELAY = "delayMs counts from the moment it is sent, which a file cannot know: write runAt, a moment"
@@ -107,7 +111,7 @@ def desired_job(
     stored = None if current is None else job_of_resource(current)
     rules = _rules(default_timezone)
     try:
-        values = ReplaceJobSchema().load(body)
+        values = _WRITTEN.load(body)
         definition = rules.build(values, now=now, stored=stored)
     except ma.ValidationError as error:
         _tell(error.messages, (), problem)
@@ -137,7 +141,7 @@ def job_of_resource(resource: Resource) -> Job:
 
     An interval without `startAt` keeps its anchor to itself: `nextRunAt`, which is on its grid, stands in.
     """
-    values = JobSchema(unknown=ma.EXCLUDE).load(dict(resource))
+    values = _SHOWN.load(dict(resource))
     return Job(
         id=values["id"],
         owner_id=values["owner_id"],
@@ -212,7 +216,7 @@ def _shown(definition: Definition, stored: Job | None, now: datetime) -> dict[st
         handled_through=now,
         schedule_since=now,
     )
-    dumped = JobSchema(partial=True).dump(definition_fields(with_definition(job, definition)))
+    dumped = _SHOWN.dump(definition_fields(with_definition(job, definition)))
     return {name: dumped.get(name) for name in FIELDS if name not in ("signingSecret", "isActive")}
 
 

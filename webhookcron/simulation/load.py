@@ -252,4 +252,7 @@ def _fullest(instants: Counter[datetime]) -> tuple[datetime, int] | None:
 def _too_long(steps: int, start: datetime, end: datetime) -> str:
     hours = (end - start).total_seconds() / 3600 * MAX_STEPS / steps
     fitting = f"{hours:.0f} hours" if hours >= 2 else f"{max(1, int(hours * 60))} minutes"
-    return f"the range holds more than {MAX_STEPS:,} different fire times, too many to simulate; about {fitting} would fit"
+    return (
+        f"the range holds more than {MAX_STEPS:,} different fire times, too many to simulate; "
+        f"about {fitting} would fit"
+    )

@@ -18,6 +18,18 @@ def run(*arguments: str, stdin: str | None = None, **environ: str) -> Result:
     return CliRunner().invoke(main, arguments, input=stdin, env=environ, prog_name="webhookcron")
 
 
+SUBCOMMANDS = [(group, name) for group in ("jobs", "import") for name in main.commands[group].commands]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("group", "name"), SUBCOMMANDS)
+def test_every_subcommand_explains_itself_its_options_and_its_exit_codes(group: str, name: str) -> None:
+    command = main.commands[group].commands[name]  # type: ignore[attr-defined]
+
+    assert run(group, name, "--help").exit_code == 0
+    assert all(getattr(parameter, "help", None) for parameter in command.params)
+    assert "Exit codes:" in command.help
+
+
 def test_next_shows_fire_times_in_zone_and_utc_and_warns_of_clock_changes() -> None:
     result = run(
         "next", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2030-03-29T12:00:00Z", "--count", "3"
