@@ -79,7 +79,7 @@ class ApiClient:
 
     def now(self) -> datetime:
         """The moment on the platform, as its last answer said, to the second; before any, on this machine."""
-        return datetime.fromtimestamp(time.time() + self._clock_offset_seconds, UTC)
+        return datetime.fromtimestamp(int(time.time() + self._clock_offset_seconds), UTC)
 
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Resource:
         """The JSON object at `path`."""
