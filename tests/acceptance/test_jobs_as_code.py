@@ -160,6 +160,34 @@ def test_pruning_deletes_only_jobs_with_a_key(
     assert names == {"by hand", "Weekly report", "With a token"}
 
 
+def test_jobs_of_other_users_are_neither_compared_nor_pruned(
+    file: Path, ok: Any, shared_platform: Any, receiver: Any
+) -> None:
+    account = {
+        "email": "bob@example.com",
+        "password": "a long enough password",
+        "name": "Bob",
+        "role": "member",
+    }
+    made = shared_platform.request("POST", "/api/users", json=account)
+    assert made.status_code == 201, made.text
+    credentials = {name: account[name] for name in ("email", "password")}
+    login = shared_platform.request("POST", "/api/auth/login", json=credentials).json()
+    headers = {"Authorization": f"Bearer {login['accessToken']}"}
+    for key in ("code-report", "bobs-own"):
+        job = {"name": "Bob's", "key": key, "cronExpression": "@daily", "webhookUrl": receiver.url}
+        assert shared_platform.request("POST", "/api/cron", json=job, headers=headers).status_code == 201
+
+    assert "Plan: 2 to create." in ok("apply", "-f", file, "--prune", "--yes")
+
+    assert ok("apply", "-f", file, "--prune", "--dry-run").endswith(
+        "1 with secrets to send again, 1 unchanged.\n"
+    )
+    bobs = [job for job in json.loads(ok("jobs", "list", "--json")) if job["name"] == "Bob's"]
+    assert {job["key"] for job in bobs} == {"code-report", "bobs-own"}
+    assert "Bob" not in ok("export")
+
+
 def test_without_a_terminal_nothing_is_done_unasked(file: Path, run: Run, shared_platform: Any) -> None:
     result = run("apply", "-f", file)
 

@@ -99,8 +99,7 @@ def own_id(api: ApiClient) -> str | None:
         if error.status != 404:
             raise
         return None
-    id_ = me.get("id")
-    return id_ if isinstance(id_, str) else None
+    return str(me["user"]["id"])
 
 
 def default_timezone(api: ApiClient) -> str:

@@ -60,7 +60,7 @@ def test_jobs_of_others_are_left_out_where_the_api_says_whose_key_it_is(
     api: ApiClient, script: Any, job: MakeJob
 ) -> None:
     script.answers = [
-        (200, {"id": "me"}),
+        (200, {"user": {"id": "me"}}),
         listed(job(1, key="a"), job(2, key="a", ownerId="other"), job(3)),
     ]
 
