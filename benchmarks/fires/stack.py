@@ -44,7 +44,7 @@ class StackOptions:
     redis_url: str | None = None
     kept_executions: int = 50_000
     worker_concurrency: int = 1000
-    max_per_host: int = 1000
+    max_per_host: int = 250
     environment: Mapping[str, str] = field(default_factory=dict)
     """Further settings."""
 

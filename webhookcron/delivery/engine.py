@@ -32,7 +32,7 @@ LARGEST_CLAIM = 100
 """Executions claimed at once: the first are on their way before the next are looked at."""
 
 LARGEST_CLAIM_OF_OTHERS = 25
-"""Executions claimed at once for hosts that are not known to be quick."""
+"""Executions claimed at once for hosts that are not known to be quick, while there are some for quick ones, too."""
 
 MOST_OFFERED = 50_000
 """Ids whose hosts are not looked up yet; more are left to the sweep."""
@@ -90,6 +90,7 @@ class Engine:
         self._hosts = hosts
         self._offered: list[str] = []
         self._others_next = False
+        self._quick_at = float("-inf")
         self._backlog = Backlog()
         self._in_flight = InFlight(most_in_flight, most_per_host)
         self._breakers = HostBreakers()
@@ -233,12 +234,16 @@ class Engine:
         self._in_flight.look_at_slow_ones(time.monotonic())
         if not len(self._backlog) or self._unrecorded >= MOST_UNRECORDED:
             return []
-        # In turn, and few of the others at once: loading their jobs must not keep the quick ones waiting.
+        # In turn, and few of the others at once while quick ones come: loading their jobs must not keep these waiting.
+        clock = time.monotonic()
+        of_others = LARGEST_CLAIM_OF_OTHERS if clock - self._quick_at < LOOK_AGAIN_SECONDS else LARGEST_CLAIM
         for quick in (not self._others_next, self._others_next):
-            limit = min(self._in_flight.room(), LARGEST_CLAIM if quick else LARGEST_CLAIM_OF_OTHERS)
+            limit = min(self._in_flight.room(), LARGEST_CLAIM if quick else of_others)
             batch = self._backlog.take(limit, self._reserve_quick if quick else self._reserve_other)
             if batch:
                 self._others_next = quick
+                if quick:
+                    self._quick_at = clock
                 return batch
         return []
 

@@ -2,8 +2,8 @@
 
 A worker has a fixed number of places. Hosts that answered quickly of late may use all of them. Hosts that nothing is
 known about yet may use three quarters, and hosts that were slow or silent of late a quarter, so that however many
-targets hang, the quick ones find room. Calls that turn out to hang beyond that quarter give their places back while they
-go on; all together there are at most twice as many calls as places. No host has more than its own cap.
+targets hang, the quick ones find room. Calls that turn out to hang beyond that quarter give their places back while
+they go on; all together there are at most twice as many calls as places. No host has more than its own cap.
 """
 
 from __future__ import annotations
