@@ -110,12 +110,11 @@ def _metrics(health: HealthService, platform: Platform) -> ApiMetrics:
 
 def _connected(settings: Settings) -> Platform:
     # Connecting brings the drivers along, which importing this module does not need.
-    from webhookcron.storage.indexes import ensure_indexes
-    from webhookcron.wiring import connect
+    from webhookcron.wiring import connect, prepare_database
 
     platform = connect(settings)
     try:
-        ensure_indexes(platform.database)
+        prepare_database(platform.database)
     except StoreUnavailable as error:
         log.warning("api.indexes_later", error=str(error))
     platform.instances.keep_present("api")

@@ -55,6 +55,7 @@ from webhookcron.storage.client import Document
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
 from webhookcron.storage.rollups import RollupStore
+from webhookcron.storage.schema_version import migrate
 from webhookcron.storage.watched_jobs import WatchedJobs
 from webhookcron.ticks import client as redis_client
 from webhookcron.ticks.circuits import CircuitBoard
@@ -367,6 +368,16 @@ def _show_circuit(platform: Platform, host: str, seconds: float) -> None:
         log.warning("circuit.not_shown", host=host, reason=str(error))
 
 
+def prepare_database(database: Database[Document]) -> None:
+    """Take the database to this release's schema.
+
+    Raises StoreUnavailable, and NewerSchema when a newer release wrote it.
+    """
+    # No decision rests on this moment, and this step must work without Redis.
+    migrate(database, now=datetime.now(UTC))
+    indexes.ensure_indexes(database)
+
+
 def ensure_indexes(settings: Settings) -> list[str]:
     """Create or replace the declared indexes; the names of those that were. Raises StoreUnavailable."""
     client = mongo.connect(settings.mongodb_uri)
@@ -392,7 +403,7 @@ def ensure_admin_key(settings: Settings, key: str) -> bool:
 def _wait_for_stores(platform: Platform, stop: threading.Event) -> bool:
     """Until MongoDB and Redis answer; False when the process is to stop before."""
     for name, ready in (
-        ("MongoDB", lambda: indexes.ensure_indexes(platform.database)),
+        ("MongoDB", lambda: prepare_database(platform.database)),
         ("Redis", platform.clock.read),
     ):
         told = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
@@ -57,6 +58,18 @@ class MailServer:
 
     def send(self, message: EmailMessage) -> None:
         """Hand a mail over. Raises one of `MailRefused`; some recipients may have been accepted by then."""
+        with self._session() as server:
+            refused = server.send_message(message)
+        if refused:
+            raise smtplib.SMTPRecipientsRefused(refused)
+
+    def probe(self) -> None:
+        """Connect and log in, no more. Raises one of `MailRefused`."""
+        with self._session() as server:
+            server.noop()
+
+    @contextmanager
+    def _session(self) -> Iterator[smtplib.SMTP]:
         parts = urlsplit(self.url)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         context = ssl.create_default_context(cafile=certifi.where())
@@ -70,9 +83,7 @@ class MailServer:
                 server.starttls(context=context)
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
-            refused = server.send_message(message)
-        if refused:
-            raise smtplib.SMTPRecipientsRefused(refused)
+            yield server
 
 
 def mail(

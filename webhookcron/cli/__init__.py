@@ -10,7 +10,9 @@ import click
 
 from webhookcron import __version__
 from webhookcron.cli.client_commands import CLIENT_COMMANDS
+from webhookcron.cli.doctor import doctor
 from webhookcron.cli.listen import listen
+from webhookcron.cli.maintenance import backup, migrate, prune, reencrypt, restore
 from webhookcron.cli.processes import api, ticker, worker
 from webhookcron.cli.setup import admin_key, indexes, secret_key
 from webhookcron.cli.up import up
@@ -42,6 +44,12 @@ for command in (
     admin_key,
     admin_login,
     users,
+    migrate,
+    backup,
+    restore,
+    reencrypt,
+    prune,
+    doctor,
     listen,
     *CLIENT_COMMANDS,
 ):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import click
 
 from webhookcron.cli.environment import settings_from_environment
+from webhookcron.cli.errors import CommandFailed
 from webhookcron.config import Settings
 
 
@@ -51,7 +54,8 @@ def ticker() -> None:
     settings = settings_from_environment("ticker")
     from webhookcron.wiring import run_ticker
 
-    run_ticker(settings)
+    with _newer_schema_told():
+        run_ticker(settings)
 
 
 @click.command(short_help="Deliver executions.")
@@ -63,7 +67,19 @@ def worker() -> None:
     settings = settings_from_environment("worker")
     from webhookcron.wiring import run_worker
 
-    run_worker(settings)
+    with _newer_schema_told():
+        run_worker(settings)
+
+
+@contextmanager
+def _newer_schema_told() -> Iterator[None]:
+    """A database that a newer release wrote ends the command with one line."""
+    from webhookcron.storage.schema_version import NewerSchema
+
+    try:
+        yield
+    except NewerSchema as error:
+        raise CommandFailed(str(error)) from None
 
 
 def bind_address(settings: Settings) -> str:

@@ -165,6 +165,21 @@ def ensure_indexes(database: Database[Document]) -> list[str]:
     return changed
 
 
+def missing_indexes(database: Database[Document]) -> list[str]:
+    """Names, as `collection.name`, of declared indexes that are missing or other than declared; changes nothing."""
+    missing: list[str] = []
+    with driver_errors_translated():
+        for collection_name in dict.fromkeys(index.collection for index in INDEXES):
+            existing = database[collection_name].index_information()
+            missing += [
+                f"{collection_name}.{index.name}"
+                for index in INDEXES
+                if index.collection == collection_name
+                and (index.name not in existing or not _same(index, existing[index.name]))
+            ]
+    return missing
+
+
 def _drop(collection: Collection[Document], name: str) -> None:
     try:
         collection.drop_index(name)
