@@ -11,12 +11,17 @@ from webhookcron.core.request_spec import NoPayload, RequestSpec
 # What cURL writes itself, and what would not be true of another call.
 _LEFT_OUT = frozenset({"host", "content-length", "accept-encoding", "connection"})
 
+LONGEST_BODY = 8_000
+"""Characters; shells and terminals take no pleasure in more."""
+
+BODY_FILE = "@body.json"
+
 
 def curl_command(attempt: Attempt, request: RequestSpec | None) -> str | None:
     """The command; None when the attempt sent nothing.
 
     Secrets are redacted as in the log. The body is the payload of the job as `request` has it now; a job that sends
-    the standard envelope, or is gone, leaves `@body.json` to be filled in.
+    the standard envelope, or is gone, or has a long payload, leaves `@body.json` to be filled in.
     """
     if attempt.request_method is None or attempt.request_url is None:
         return None
@@ -31,8 +36,13 @@ def curl_command(attempt: Attempt, request: RequestSpec | None) -> str | None:
 
 
 def _body(request: RequestSpec | None) -> str:
+    body = _payload(request)
+    return body if len(body) <= LONGEST_BODY else BODY_FILE
+
+
+def _payload(request: RequestSpec | None) -> str:
     if request is None or isinstance(request.payload, NoPayload):
-        return "@body.json"
+        return BODY_FILE
     is_json = request.content_type is None or "json" in request.content_type.lower()
     if isinstance(request.payload, str) and not is_json:
         return request.payload

@@ -24,7 +24,7 @@ FIELD_OF = {
 
 FIELDS = frozenset(
     """
-    name key description tags webhook_url method headers secret_headers query payload content_type timeout
+    name key description tags webhook_url method headers secret_headers query payload keep_payload content_type timeout
     success_statuses success_body_kind success_pattern success_json_path success_equals follow_redirects signing
     signing_secret auth_type auth_username auth_password auth_token auth_header_name auth_header_value auth_token_url
     auth_client_id auth_client_secret auth_scope auth_audience schedule_type cron_expression interval interval_value

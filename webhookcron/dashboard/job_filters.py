@@ -30,6 +30,7 @@ def job_query(arguments: Mapping[str, str]) -> JobQuery:
         statuses=(status,) if status in {known.value for known in JobStatus} else (),
         schedule_type=type_ if type_ in {known.value for known in ScheduleType} else None,
         tag=arguments.get("tag") or None,
+        search=arguments.get("q") or None,
     )
 
 

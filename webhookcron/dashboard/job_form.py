@@ -49,10 +49,19 @@ Form = Mapping[str, str]
 class JobForm:
     """One submission of the form, read field by field; what cannot be read is noted in `errors`."""
 
-    def __init__(self, form: Form, stored_moments: Mapping[str, datetime | None] | None = None) -> None:
-        """`stored_moments` are moments of the stored job: a text that still shows one means exactly that one."""
+    def __init__(
+        self,
+        form: Form,
+        stored_moments: Mapping[str, datetime | None] | None = None,
+        stored_payload: Any = None,
+    ) -> None:
+        """`stored_moments` are moments of the stored job: a text that still shows one means exactly that one.
+
+        `stored_payload` is its payload (None = it has none), which a form that is too small for it can keep.
+        """
         self._form = form
         self._stored_moments = stored_moments or {}
+        self._stored_payload = stored_payload
         self.errors = FormErrors()
 
     def schedule(self) -> dict[str, Any]:
@@ -112,7 +121,7 @@ class JobForm:
     def _payload(self, content_type: str | None) -> Any:
         text = self._form.get("payload", "")
         if not text.strip():
-            return None
+            return self._stored_payload if self._flag("keep_payload") else None
         if content_type and "json" not in content_type.lower():
             return text.replace("\r\n", "\n")
         return self._json("payload", text)

@@ -15,6 +15,9 @@ from webhookcron.dashboard.job_form import AUTH_FIELDS, pretty_json
 from webhookcron.service.definition_fields import definition_fields
 from webhookcron.service.policy_fields import DEFAULTS
 
+LONGEST_PAYLOAD = 60_000
+"""Characters of a payload that the form shows: no page is to be larger than 200 KB."""
+
 MOMENTS = ("run_at", "start_at", "end_at")
 
 _SAME_TEXT = (
@@ -55,6 +58,11 @@ def moments_of(job: Job) -> dict[str, datetime | None]:
     return {name: fields[name] for name in MOMENTS}
 
 
+def payload_of(job: Job) -> Any:
+    """The payload of `job`; None when it has none."""
+    return None if isinstance(job.request.payload, NoPayload) else job.request.payload
+
+
 def values_of_job(job: Job) -> dict[str, str]:
     """The form as `job` fills it; secrets are masked."""
     fields = definition_fields(job)
@@ -73,7 +81,11 @@ def values_of_job(job: Job) -> dict[str, str]:
     values["misfire_grace"] = exact_duration(fields["misfire_grace_ms"])
     if fields["jitter_ms"]:
         values["jitter"] = exact_duration(fields["jitter_ms"])
-    values["payload"] = payload_text(job)
+    payload = payload_text(job)
+    if len(payload) > LONGEST_PAYLOAD:
+        values["keep_payload"] = "on"
+    else:
+        values["payload"] = payload
     values |= _retries(fields) | _success_body(fields["success_body"]) | _auth(fields["auth"])
     return values
 

@@ -21,6 +21,7 @@ from webhookcron.dashboard.views import (  # noqa: F401  Importing them adds the
     jobs,
     live,
     login,
+    missing,
     overview,
     previews,
     trials,

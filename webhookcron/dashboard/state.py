@@ -10,6 +10,7 @@ from typing import cast
 from flask import current_app
 
 from webhookcron.dashboard.sessions import SessionSeal
+from webhookcron.service.activity import ActivityService
 from webhookcron.service.platform import Platform, stored_now
 from webhookcron.service.recent_runs import RecentRuns
 
@@ -26,6 +27,7 @@ class DashboardState:
     platform: Platform
     seal: SessionSeal
     recent_runs: RecentRuns
+    activity: ActivityService
     stream_slots: threading.BoundedSemaphore
 
     @classmethod
@@ -35,6 +37,7 @@ class DashboardState:
             platform=platform,
             seal=SessionSeal(platform.settings.secret_keys),
             recent_runs=RecentRuns(platform),
+            activity=ActivityService(platform),
             stream_slots=threading.BoundedSemaphore(MAX_STREAMS),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,9 @@ from webhookcron.dashboard.words import FAILURE_WORDS, REASON_WORDS, STATUS_WORD
 
 ZONE_COOKIE = "webhookcron_zone"
 THEME_COOKIE = "webhookcron_theme"
+LONGEST_TEXT = 20_000
+"""Characters of a body or payload that a page shows: no page is to be larger than 200 KB."""
+
 THEMES = ("light", "dark")
 
 
@@ -43,6 +47,7 @@ def register(blueprint: Blueprint) -> None:
             "version": __version__,
             "moment": moment,
             "moment_in": moment_in,
+            "clock": clock,
             "countdown": countdown,
             "duration": short_duration,
             "exact_duration": exact_duration,
@@ -53,6 +58,7 @@ def register(blueprint: Blueprint) -> None:
             "schedule_words": schedule_words,
             "short_schedule_words": short_schedule_words,
             "pretty": pretty,
+            "clipped": clipped,
             "under_way": under_way,
             "page_url": page_url,
             "phase_bars": phase_bars,
@@ -113,6 +119,17 @@ def moment_in(
     )
 
 
+def clock(value: datetime, now: datetime | None = None) -> Markup:
+    """The time of day in the viewer's zone, its UTC on hover; with the date when it is another day than `now`."""
+    tz = viewer_zone()
+    local = value.astimezone(tz)
+    if now is not None and local.date() != now.astimezone(tz).date():
+        return moment(value)
+    return Markup('<time datetime="{}" title="{}" data-local="clock">{}</time>').format(
+        rfc3339(value), value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"), local.strftime("%H:%M:%S")
+    )
+
+
 def countdown(value: datetime | None) -> Markup:
     """How long until `value`, kept up to date by the page's script."""
     if value is None:
@@ -135,10 +152,15 @@ def pretty(text: str | None) -> Markup:
     """A body as people like to read it: JSON indented, everything else as it is."""
     if not text:
         return Markup("")
-    try:
-        return escape(json.dumps(json.loads(text), ensure_ascii=False, indent=2))
-    except (ValueError, RecursionError):
-        return escape(text)
+    # What is no JSON is shown as it is.
+    with suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    return escape(clipped(text))
+
+
+def clipped(text: str) -> str:
+    """`text`, without what a page has no room for."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n…"
 
 
 def under_way(execution: Execution) -> bool:

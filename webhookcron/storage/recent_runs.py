@@ -1,14 +1,14 @@
-"""The latest executions of several jobs at once, for lists of jobs."""
+"""The latest executions in brief: of several jobs at once, for lists of jobs; of owners, for how late they started."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pymongo.database import Database
 
-from webhookcron.core.executions import ExecutionStatus
+from webhookcron.core.executions import ExecutionStatus, Trigger
 from webhookcron.storage.client import Document, driver_errors_translated
 
 _FIELDS = {"jobId": 1, "status": 1, "scheduledAt": 1, "durationMs": 1, "reason": 1}
@@ -53,6 +53,24 @@ class RecentRunStore:
                 if len(runs.get(job_id, ())) < per_job and (single := self._read({"jobId": job_id}, per_job)):
                     runs[job_id] = single
         return runs
+
+    def delays(self, owner_ids: Sequence[str], limit: int) -> list[timedelta]:
+        """How long after their fire times the latest executions of these owners were called.
+
+        Of the latest `limit` executions those count that the schedule made and that needed one attempt only.
+        """
+        fields = {"scheduledAt": 1, "startedAt": 1, "trigger": 1, "attemptCount": 1}
+        with driver_errors_translated():
+            documents = list(
+                self._collection.find({"ownerId": {"$in": list(owner_ids)}}, fields).sort(_ORDER).limit(limit)
+            )
+        return [
+            document["startedAt"] - document["scheduledAt"]
+            for document in documents
+            if document.get("startedAt") is not None
+            and document.get("trigger") == Trigger.SCHEDULE.value
+            and document.get("attemptCount") == 1
+        ]
 
     def _read(self, filter_: Document, limit: int) -> list[RecentRun]:
         with driver_errors_translated():

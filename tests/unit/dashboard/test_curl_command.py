@@ -43,6 +43,8 @@ def test_text_is_sent_as_it_is() -> None:
 def test_a_body_that_is_not_kept_is_left_to_fill_in() -> None:
     assert words(curl_command(attempt(), RequestSpec(url="https://example.com")))[-1] == "@body.json"
     assert words(curl_command(attempt(), None))[-1] == "@body.json"
+    long = RequestSpec(url="https://example.com", payload="x" * 10_000)
+    assert words(curl_command(attempt(), long))[-1] == "@body.json"
 
 
 def test_a_get_carries_no_body() -> None:

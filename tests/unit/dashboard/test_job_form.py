@@ -13,7 +13,7 @@ from webhookcron.core.retries import Backoff, RetryPolicy
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 from webhookcron.core.targets import TargetPolicy
 from webhookcron.dashboard.job_form import JobForm, loaded
-from webhookcron.dashboard.job_form_values import moments_of, values_of_job, values_of_new_job
+from webhookcron.dashboard.job_form_values import moments_of, payload_of, values_of_job, values_of_new_job
 from webhookcron.service.definitions import Definition, DefinitionRules
 
 NOW = datetime(2030, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
@@ -85,6 +85,7 @@ JOBS = {
             REQUEST, payload="a=1\nb=2", content_type="text/plain", success_body={"pattern": "o+k"}
         )
     ),
+    "long payload": job(request=replace(REQUEST, payload=["x" * 100_000])),
     "string payload": job(request=replace(REQUEST, payload="hello")),
     "basic": job(
         request=replace(REQUEST, auth=AuthSpec(type=AuthType.BASIC, username="ann", password="secret"))
@@ -132,7 +133,7 @@ RULES = DefinitionRules(
 
 @pytest.mark.parametrize("stored", JOBS.values(), ids=JOBS.keys())
 def test_a_form_that_is_sent_back_unchanged_changes_nothing(stored: Job) -> None:
-    form = JobForm(values_of_job(stored), moments_of(stored))
+    form = JobForm(values_of_job(stored), moments_of(stored), payload_of(stored))
     values = loaded(CreateJobSchema(), form.definition(), form.errors)
     assert form.errors == {}
     definition = RULES.build(values, now=NOW, stored=stored)

@@ -8,6 +8,7 @@ from flask import redirect, render_template, request, url_for
 
 from webhookcron.api.services import services
 from webhookcron.core.errors import NotFound, WebhookcronError
+from webhookcron.core.executions import Attempt, Execution
 from webhookcron.dashboard.blueprint import blueprint
 from webhookcron.dashboard.curl_command import curl_command
 from webhookcron.dashboard.errors import sentence_of
@@ -28,9 +29,19 @@ def execution(viewer: Viewer, execution_id: str) -> Any:
     return render_template(
         f"dashboard/{template}",
         execution=found,
+        shown=_chosen(found),
         job=job,
         curl_command=lambda attempt: curl_command(attempt, None if job is None else job.request),
     )
+
+
+def _chosen(found: Execution) -> Attempt | None:
+    """The attempt that is shown in full: the one that the address names, else the last."""
+    wanted = request.args.get("attempt")
+    for attempt in found.attempts:
+        if str(attempt.number) == wanted:
+            return attempt
+    return found.attempts[-1] if found.attempts else None
 
 
 @blueprint.post("/executions/<execution_id:execution_id>/replay")

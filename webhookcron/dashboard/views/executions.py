@@ -12,10 +12,13 @@ from webhookcron.core.errors import NotFound
 from webhookcron.core.executions import ExecutionStatus, Trigger
 from webhookcron.core.jobs import Job
 from webhookcron.dashboard.blueprint import blueprint
+from webhookcron.dashboard.errors import sentence_of
 from webhookcron.dashboard.guard import Viewer, signed_in
 from webhookcron.dashboard.live_log import cursor_of
 from webhookcron.dashboard.log_filters import log_query
 from webhookcron.dashboard.template_tools import viewer_zone
+from webhookcron.service.errors import Invalid
+from webhookcron.service.executions import LogPage
 
 _FILTERS = ("status", "trigger", "job", "from", "to")
 
@@ -25,12 +28,16 @@ _FILTERS = ("status", "trigger", "job", "from", "to")
 def executions(viewer: Viewer) -> Any:
     """One page of the list; the first one is kept up to date by a script."""
     query = log_query(request.args, viewer_zone())
-    page = services().executions.page(viewer.principal, query)
+    try:
+        page, problem = services().executions.page(viewer.principal, query), None
+    except Invalid as error:
+        page, problem = LogPage([], more=False), sentence_of(error)[1]
     return render_template(
         "dashboard/executions.html",
         executions=page.items,
         older=None if page.next_after is None else cursor_at(page.next_after),
-        live_cursor=cursor_of(page.items) if query.after is None else None,
+        live_cursor=cursor_of(page.items) if query.after is None and problem is None else None,
+        problem=problem,
         filters=request.args,
         filtered=any(request.args.get(name) for name in _FILTERS),
         job=_job(viewer, query.job_id),

@@ -12,6 +12,7 @@ from webhookcron.dashboard.blueprint import blueprint
 from webhookcron.dashboard.guard import Viewer, signed_in
 from webhookcron.dashboard.job_form_values import payload_text
 from webhookcron.dashboard.state import dashboard
+from webhookcron.dashboard.template_tools import clipped
 from webhookcron.service.definition_fields import definition_fields
 from webhookcron.service.executions import LogQuery
 
@@ -31,7 +32,7 @@ def job(viewer: Viewer, job_id: str) -> Any:
         "dashboard/job.html",
         job=found,
         fields=definition_fields(found),
-        payload=payload_text(found),
+        payload=clipped(payload_text(found)),
         preview=services().previews.of_job(viewer.principal, job_id, count=NEXT_SHOWN),
         bars=run_bars(runs),
         line=sparkline([run.duration_ms for run in reversed(runs) if run.duration_ms is not None]),

@@ -17,7 +17,7 @@ from webhookcron.dashboard.form_errors import FormErrors
 from webhookcron.dashboard.guard import Viewer, leave_notice, signed_in
 from webhookcron.dashboard.job_form import JobForm, loaded
 from webhookcron.dashboard.job_form_choices import ADVANCED_FIELDS, CHOICES, CRON_EXAMPLES, LABELS
-from webhookcron.dashboard.job_form_values import moments_of, values_of_job, values_of_new_job
+from webhookcron.dashboard.job_form_values import moments_of, payload_of, values_of_job, values_of_new_job
 from webhookcron.dashboard.template_tools import viewer_zone_name
 from webhookcron.service.conditions import Condition
 from webhookcron.service.errors import Invalid
@@ -64,7 +64,7 @@ def edit_job(viewer: Viewer, job_id: str) -> Any:
 def update_job(viewer: Viewer, job_id: str) -> Any:
     """Replace the job's definition, unless someone else changed it since the form was opened."""
     job = services().jobs.get(viewer.principal, job_id)
-    form = JobForm(request.form, moments_of(job))
+    form = JobForm(request.form, moments_of(job), payload_of(job))
     values = loaded(CreateJobSchema(), form.definition(), form.errors)
     if not form.errors:
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from flask import Response, render_template, request, stream_with_context
+from flask import Response, copy_current_request_context, render_template, request
 
 from webhookcron.api.services import services
 from webhookcron.core.errors import WebhookcronError
@@ -45,8 +46,9 @@ def live_stream(viewer: Viewer) -> Any:
         return {"message": "all live streams are taken: ask again and again instead"}, 503
     query = _query()
     cursor = request.headers.get("Last-Event-ID") or request.args.get("cursor", "")
-    events = stream_with_context(_events(lambda seen: _update(viewer, query, seen), cursor))
-    response = Response(events, mimetype="text/event-stream")
+    # A context for each look, not one for the whole stream: nothing is held while it sleeps.
+    look = copy_current_request_context(partial(_update, viewer, query))
+    response = Response(_events(look, cursor), mimetype="text/event-stream")
     response.call_on_close(slots.release)
     # Asks proxies that gather answers to let this one through at once.
     response.headers["X-Accel-Buffering"] = "no"

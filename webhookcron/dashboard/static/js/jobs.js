@@ -1,8 +1,8 @@
 // Selecting jobs and doing something with all of them, a part at a time.
-import { ask as question } from "./dialogs.js";
+import { ask as question, tell } from "./dialogs.js";
 import { ask } from "./http.js";
 
-const AT_ONCE = 25;
+const AT_ONCE = 100;
 
 export function start(main) {
   const bar = main.querySelector("[data-bulk-bar]");
@@ -10,31 +10,42 @@ export function start(main) {
   const all = main.querySelector("[data-select-all]");
   const boxes = [...main.querySelectorAll("[data-select]")];
   const chosen = () => boxes.filter((box) => box.checked);
+  const everything = bar.querySelector("[data-bulk-all]");
+  // Ids of all jobs that match, pages aside; null = those with a tick.
+  let matching = null;
 
   const show = () => {
-    const count = chosen().length;
+    const count = matching ? matching.length : chosen().length;
     bar.hidden = count === 0;
-    bar.querySelector("[data-bulk-count]").textContent = count;
-    all.checked = count === boxes.length;
-    all.indeterminate = count > 0 && count < boxes.length;
+    bar.querySelector("[data-bulk-count]").textContent = count.toLocaleString("en");
+    all.checked = chosen().length === boxes.length;
+    all.indeterminate = chosen().length > 0 && !all.checked;
+    if (everything) everything.hidden = !all.checked || matching !== null;
   };
-  all.addEventListener("change", () => {
-    for (const box of boxes) box.checked = all.checked;
+  const tick = (value) => {
+    for (const box of boxes) box.checked = value;
+    matching = null;
     show();
+  };
+  all.addEventListener("change", () => tick(all.checked));
+  for (const box of boxes) box.addEventListener("change", () => { matching = null; show(); });
+  bar.querySelector("[data-bulk-clear]").addEventListener("click", () => { tick(false); all.focus(); });
+  everything?.addEventListener("click", async () => {
+    try {
+      matching = (await ask(bar.dataset.idsUrl)).ids;
+      show();
+    } catch (error) {
+      tell(error.message);
+    }
   });
-  for (const box of boxes) box.addEventListener("change", show);
-  bar.querySelector("[data-bulk-clear]").addEventListener("click", () => {
-    for (const box of boxes) box.checked = false;
-    show();
-    all.focus();
-  });
+  const names = Object.fromEntries(boxes.map((box) => [box.value, box.getAttribute("aria-label").replace(/^Select /, "")]));
   for (const button of bar.querySelectorAll("[data-bulk]")) {
     button.addEventListener("click", async () => {
-      const ids = chosen().map((box) => box.value);
-      const names = Object.fromEntries(chosen().map((box) => [box.value, box.getAttribute("aria-label").replace(/^Select /, "")]));
-      const amount = ids.length === 1 ? `“${names[ids[0]]}”` : `${ids.length} jobs`;
-      if (await question(button.dataset.words.replace("{n}", amount), button.textContent.trim())) {
-        await run(bar.dataset.url, button.dataset.bulk, button.textContent.trim(), ids, names);
+      const ids = matching ?? chosen().map((box) => box.value);
+      const amount = ids.length === 1 ? `“${names[ids[0]]}”` : `${ids.length.toLocaleString("en")} jobs`;
+      const label = button.textContent.trim();
+      if (await question(button.dataset.words.replace("{n}", amount), label)) {
+        await run(bar.dataset.url, button.dataset.bulk, `${label}: ${amount}`, ids, names);
       }
     });
   }
@@ -42,11 +53,11 @@ export function start(main) {
   show();
 }
 
-async function run(url, action, label, ids, names) {
+async function run(url, action, title, ids, names) {
   const dialog = document.querySelector("#bulk-progress").content.cloneNode(true).querySelector("dialog");
   document.body.append(dialog);
   const part = (name) => dialog.querySelector(`[data-${name}]`);
-  part("title").textContent = `${label}: ${ids.length} jobs`;
+  part("title").textContent = title;
   part("progress").max = ids.length;
   let stopped = false;
   part("stop").addEventListener("click", () => { stopped = true; });
@@ -67,7 +78,7 @@ async function run(url, action, label, ids, names) {
     const these = ids.slice(start, start + AT_ONCE);
     try {
       const { results } = await ask(url, { action, ids: these.join(",") });
-      for (const [id, sentence] of Object.entries(results)) if (sentence) problem(`${names[id]}: ${sentence}`);
+      for (const [id, sentence] of Object.entries(results)) if (sentence) problem(`${names[id] ?? id}: ${sentence}`);
     } catch (error) {
       problem(error.message);
       break;

@@ -14,7 +14,8 @@ export function showLocalTimes(root) {
   if (known) return;
   for (const element of root.querySelectorAll("time[data-local]")) {
     const part = Object.fromEntries(format.formatToParts(new Date(element.dateTime)).map((p) => [p.type, p.value]));
-    const text = `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second}`;
-    element.textContent = element.dataset.local === "ms" ? `${text}.${part.fractionalSecond}` : text;
+    const clock = `${part.hour}:${part.minute}:${part.second}`;
+    const date = `${part.year}-${part.month}-${part.day}`;
+    element.textContent = { clock, s: `${date} ${clock}`, ms: `${date} ${clock}.${part.fractionalSecond}` }[element.dataset.local];
   }
 }
