@@ -106,9 +106,12 @@ class Authenticator:
         return None if self._accounts is None else self._accounts.principal_of_token(token)
 
 
-def signed_in(scope: Scope, *, admin: bool = False, own_account: bool = False) -> Callable[[View], View]:
+def signed_in(
+    scope: Scope | None, *, admin: bool = False, own_account: bool = False
+) -> Callable[[View], View]:
     """Let a view method run for callers with `scope` only; it gets the Principal as its first argument.
 
+    scope        None = the view itself asks for what it needs.
     admin        Only admins may.
     own_account  It changes nothing but the caller's own account, so viewers may, too.
 
@@ -121,9 +124,9 @@ def signed_in(scope: Scope, *, admin: bool = False, own_account: bool = False) -
             principal = present_principal()
             if principal is None:
                 return error_answer(*UNAUTHORIZED)
-            if own_account:
+            if scope is not None and own_account:
                 principal.require_scope(scope)
-            else:
+            elif scope is not None:
                 principal.require(scope)
             if admin:
                 principal.require_admin()
@@ -135,12 +138,13 @@ def signed_in(scope: Scope, *, admin: bool = False, own_account: bool = False) -
     return decorator
 
 
-def _documented(doc: dict[str, Any], scope: Scope) -> dict[str, Any]:
+def _documented(doc: dict[str, Any], scope: Scope | None) -> dict[str, Any]:
     """The documentation of a view with what signing in adds to it."""
     doc = deepcopy(doc)
     manual = doc.setdefault("manual_doc", {})
     manual["security"] = [{"bearer": []}]
-    manual["x-required-scope"] = scope.value
+    if scope is not None:
+        manual["x-required-scope"] = scope.value
     responses = doc.setdefault("response", {}).setdefault("responses", {})
     for status, name in (
         (401, "UNAUTHORIZED"),

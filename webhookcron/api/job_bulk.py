@@ -135,7 +135,7 @@ class StatisticsSchema(BaseSchema):
 class Bulk(MethodView):
     """One thing with many jobs."""
 
-    @signed_in(Scope.READ)
+    @signed_in(None)
     @blueprint.arguments(
         BulkRequestSchema, example={"action": "deactivate", "filter": {"tags": ["reports"]}, "dryRun": True}
     )
