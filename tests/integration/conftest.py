@@ -16,6 +16,7 @@ import pytest
 import redis
 from pymongo.database import Database
 
+from webhookcron.config import Settings
 from webhookcron.core.errors import NotFound
 from webhookcron.core.executions import Execution, to_ms
 from webhookcron.core.jobs import Job, JobStatus, Policies
@@ -399,7 +400,7 @@ class User:
         """`parts` take the place of the world's own: jobs, source, scheduler."""
         jobs = parts.get("jobs", world.jobs)
         platform = SimpleNamespace(
-            settings=SimpleNamespace(timezone="UTC", retention_days=30),
+            settings=Settings(mongodb_uri="mongodb://127.0.0.1/not-connected"),
             database=world.database,
             jobs=jobs,
             executions=world.executions,
