@@ -41,7 +41,7 @@ def migrate(data_dir: Path | None) -> None:
 
 
 @click.command(short_help="Write users, keys, jobs and alerts to a file.")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), help="The backup to write.")
 @data_dir_option
 def backup(file: Path, data_dir: Path | None) -> None:
     """Write users, API keys, jobs and alerts to FILE; compressed when its name ends in .gz.
@@ -60,7 +60,9 @@ def backup(file: Path, data_dir: Path | None) -> None:
 
 
 @click.command(short_help="Write a backup's users, keys, jobs and alerts into the database.")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The backup to read."
+)
 @click.option("--overwrite", is_flag=True, help="Replace what is there already; else it stays as it is.")
 @click.option(
     "--from-now", is_flag=True, help="Pass over the fire times since the backup; else they are missed ones."
