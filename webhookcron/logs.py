@@ -2,7 +2,8 @@
 
 Every line has a moment, a level and an `action` that names what happened (`ticker.started`). An event logged
 as `log.info("ticker.started", shards=1)` has it as its name; a library's record has its logger's name there
-and its text as `message`. Values that are or carry secrets are masked whatever the caller passed.
+and its text as `message`. Values that are or carry secrets are masked whatever the caller passed. Events that
+come very often are told in part (see `log_limits`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, ClassVar, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from webhookcron.log_limits import Calm
 
 MASK = "***"
 
@@ -73,6 +76,7 @@ def configure_logging(
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            Calm(),
             *gather,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
