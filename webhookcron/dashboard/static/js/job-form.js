@@ -15,10 +15,8 @@ export function start(main) {
   startPreview(form);
   startJsonCheck(form);
   startTrial(form);
-  startCurlImport(form, () => {
-    showParts();
-    form.dispatchEvent(new Event("input", { bubbles: true }));
-  });
+  // As if someone had made all those changes.
+  startCurlImport(form, () => form.dispatchEvent(new Event("change", { bubbles: true })));
 }
 
 function showDependent(form) {
