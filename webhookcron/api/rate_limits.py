@@ -110,8 +110,8 @@ def _room(limit: RequestLimit) -> tuple[bool, int]:
 
 def _tell(response: Response, limit: RequestLimit) -> None:
     """RateLimit header fields as in draft-ietf-httpapi-ratelimit-headers-07; Reset in seconds from now."""
-    reset = max(0, round(limit.reset_at - time.time()))
     item = limit.limit
+    reset = min(max(0, round(limit.reset_at - time.time())), item.get_expiry())
     headers = response.headers
     headers["RateLimit-Limit"] = str(item.amount)
     headers["RateLimit-Remaining"] = str(max(0, limit.remaining))

@@ -116,6 +116,12 @@ def caller(new_caller: Callable[..., Caller]) -> Caller:
 
 
 @pytest.fixture
+def make_caller(app: Flask) -> Callable[[str], Caller]:
+    """Makes a caller with a key or an access token."""
+    return lambda credential: Caller(app.test_client(), credential)
+
+
+@pytest.fixture
 def nobody(app: Flask) -> Caller:
     """A caller without a key."""
     return Caller(app.test_client(), None)
