@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from webhookcron.api.auth import KEPT_FOR_SECONDS, KEPT_CALLERS, Authenticator
+from webhookcron.api.auth import KEPT_CALLERS, KEPT_FOR_SECONDS, Authenticator
 from webhookcron.service.principals import Principal
 from webhookcron.storage.api_keys import ApiKey, ApiKeyStore
 from webhookcron.ticks.clock import PlatformClock
