@@ -123,7 +123,7 @@ def reencrypt(data_dir: Path | None) -> None:
     "--older-than",
     type=click.IntRange(1, 3650),
     metavar="DAYS",
-    help="Remove what ended more than DAYS ago.  [default: WEBHOOKCRON_RETENTION_DAYS]",
+    help="Remove what ended more than DAYS ago, of whatever job.  [default: each job's retention]",
 )
 @click.option("--job", "job_id", metavar="ID", help="Of this job only.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
@@ -146,6 +146,7 @@ def prune(older_than: int | None, job_id: str | None, dry_run: bool, data_dir: P
             now=datetime.now(UTC),
             older_than=timedelta(days=older_than or settings.retention_days),
             failures_kept=settings.failure_retention_factor,
+            of_jobs=older_than is None,
             job_id=job_id,
             dry_run=dry_run,
             progress=tell,

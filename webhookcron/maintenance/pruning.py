@@ -31,11 +31,14 @@ def prune(
     now: datetime,
     older_than: timedelta,
     failures_kept: int,
+    of_jobs: bool = False,
     job_id: str | None = None,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda _looked_at, _removed: None,
 ) -> Pruned:
     """Remove finished executions that ended more than `older_than` ago, failed ones `failures_kept` times later.
+
+    With `of_jobs`, a job's own retention takes the place of `older_than`, where it has one.
 
     Kept are those that their job's counters do not hold yet, and those after the job's cursor, whose fire times a
     ticker could handle again. Goes through all executions once, in batches. Raises StoreUnavailable.
@@ -43,14 +46,17 @@ def prune(
     pruned = Pruned()
     for batch in _batches(database, job_id):
         pruned.looked_at += len(batch)
-        old = [document for document in batch if _is_old(document, now, older_than, failures_kept)]
-        handled = _handled_through(database, {job_id_of(document["_id"]) for document in old})
-        ids = [
-            document["_id"]
-            for document in old
-            if (cursor := handled.get(job_id_of(document["_id"]))) is None
-            or document["scheduledAt"] <= cursor
-        ]
+        jobs = _jobs(database, {job_id_of(document["_id"]) for document in batch})
+        ids = []
+        for document in batch:
+            job = jobs.get(job_id_of(document["_id"]), {})
+            days = job.get("retentionDays") if of_jobs else None
+            kept = older_than if days is None else timedelta(days=days)
+            cursor = job.get("handledThrough")
+            if _is_old(document, now, kept, failures_kept) and (
+                cursor is None or document["scheduledAt"] <= cursor
+            ):
+                ids.append(document["_id"])
         if ids and not dry_run:
             with driver_errors_translated():
                 # Looked at again: a final execution stays final, and one that is counted stays counted.
@@ -86,9 +92,9 @@ def _is_old(document: Document, now: datetime, older_than: timedelta, failures_k
     return bool(now - ended_at > kept)
 
 
-def _handled_through(database: Database[Document], job_ids: set[str]) -> dict[str, datetime]:
-    if not job_ids:
-        return {}
+def _jobs(database: Database[Document], job_ids: set[str]) -> dict[str, Document]:
     with driver_errors_translated():
-        found = database["jobs"].find({"_id": {"$in": sorted(job_ids)}}, {"handledThrough": 1})
-        return {document["_id"]: document["handledThrough"] for document in found}
+        found = database["jobs"].find(
+            {"_id": {"$in": sorted(job_ids)}}, {"handledThrough": 1, "retentionDays": 1}
+        )
+        return {document["_id"]: document for document in found}

@@ -235,6 +235,24 @@ def test_old_executions_are_removed_failed_ones_later(world: Any, job: Any) -> N
     assert sorted(document["_id"] for document in executions.find()) == sorted(kept)
 
 
+def test_a_job_with_a_retention_of_its_own_keeps_to_it(world: Any) -> None:
+    own, other = world.job(retention_days=365), world.job()
+    for job in (own, other):
+        world.database["executions"].insert_one(
+            {
+                "_id": f"{job.id}:1",
+                "jobId": job.id,
+                "status": "success",
+                "scheduledAt": world.at(-1000),
+                "completedAt": world.at(0) - timedelta(days=40),
+            }
+        )
+    options: dict[str, Any] = {"now": world.at(0), "older_than": timedelta(days=30), "failures_kept": 1}
+    assert prune(world.database, **options, of_jobs=True).removed == 1
+    assert [document["jobId"] for document in world.database["executions"].find()] == [own.id]
+    assert prune(world.database, **options).removed == 1
+
+
 # --- schema versions
 
 
