@@ -14,6 +14,9 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 PHONE = (390, 844)
 GRAVE = ("serious", "critical")
 
+MISTAKEN = frozenset({"dlitem"})
+"""Rules of this axe-core that HTML has overtaken: groups in a `dl` may stand in a `div` (HTML, section 4.4.9)."""
+
 
 @pytest.fixture
 def pages(user: Any, new_job: Callable[..., Any], receiver: Any, shared_platform: Any) -> dict[str, str]:
@@ -55,7 +58,7 @@ def grave_findings(user: Any) -> list[tuple[str, list[str]]]:
     return [
         (violation["id"], [node["html"][:160] for node in violation["nodes"]][:5])
         for violation in axe.run()["violations"]
-        if violation["impact"] in GRAVE
+        if violation["impact"] in GRAVE and violation["id"] not in MISTAKEN
     ]
 
 
@@ -115,7 +118,7 @@ def test_a_job_is_made_by_keyboard_alone(user: Any, shared_platform: Any) -> Non
     press(Keys.TAB)
     assert user.driver.switch_to.active_element.text == "Skip to content"
     press(Keys.ENTER)
-    tab_to("e.textContent.includes('New job')")
+    tab_to("e.matches('a') && e.textContent.includes('New job')")
     press(Keys.ENTER)
     user.sees("Every so often")
     tab_to("e.name === 'name'")
