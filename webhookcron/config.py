@@ -86,7 +86,7 @@ class Settings:
     tick_interval_ms: int = 250
     """The longest sleep of a ticker, in milliseconds."""
     worker_concurrency: int = 500
-    """Calls that one worker process has in flight at most; of hanging ones a quarter counts, up to twice that in all."""
+    """Calls that one worker process has in flight at most; a quarter of it for hanging ones, which may overrun it."""
     max_per_host: int = 50
     """Calls that one worker process has in flight to one host at most."""
     drain_seconds: int = 25
