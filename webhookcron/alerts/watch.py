@@ -40,6 +40,7 @@ class _News:
     """What one group of outcomes says of one job, all its hours together."""
 
     token: str
+    owner_id: str
     job_id: str
     failures: int = 0
     failed_id: str | None = None
@@ -114,14 +115,16 @@ class AlertWatch:
     # --- failures, recoveries, missed fire times
 
     def _take_in(self, news: Sequence[_News], now: datetime) -> None:
-        bad = {item.job_id for item in news if item.failures or item.missed}
-        good = {item.job_id for item in news if item.last_status is ExecutionStatus.SUCCESS}
-        watched = {job.id: job for job in self._jobs.get(sorted(bad | good))}
         by_owner: dict[str, list[Alert]] = defaultdict(list)
-        for alert in self._alerts.of_owners(sorted({job.owner_id for job in watched.values()})):
+        for alert in self._alerts.of_owners(sorted({item.owner_id for item in news})):
             by_owner[alert.owner_id].append(alert)
         told = {alert.id: alert for alerts in by_owner.values() for alert in alerts}
         failing = {(state.alert_id, state.job_id) for state in self._alerts.failing(sorted(told))}
+        bad = {item.job_id for item in news if by_owner[item.owner_id] and (item.failures or item.missed)}
+        # A success is news of those jobs only that some alert knows to be failing: mostly of none.
+        awaited = {job_id for _, job_id in failing}
+        news = [item for item in news if item.job_id in bad or item.job_id in awaited]
+        watched = {job.id: job for job in self._jobs.get(sorted({item.job_id for item in news}))}
         for item in news:
             job = watched.get(item.job_id)
             if job is None:
@@ -252,7 +255,7 @@ def _news(groups: Iterable[tuple[str, Sequence[Share]]]) -> list[_News]:
         for share in sorted(shares, key=lambda share: share.hour):
             key = (token, share.job_id)
             if key not in found:
-                found[key] = _News(token, share.job_id)
+                found[key] = _News(token, share.owner_id, share.job_id)
             found[key].add(share)
     return list(found.values())
 

@@ -26,7 +26,7 @@ from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.rollups import ROLLED_UP, HourRollup, RollupTotals, Share, hour_at, hour_of
 from webhookcron.storage.client import Document, driver_errors_translated
 
-STUB_KEPT = timedelta(minutes=15)
+STUB_KEPT = timedelta(minutes=5)
 """How long a worker that hung in the middle of counting may take to come back without counting twice."""
 
 UNREADABLE_AFTER = timedelta(days=1)
