@@ -102,6 +102,12 @@ class DeletionSchema(BaseSchema):
     more = ma.fields.Boolean(required=True, metadata=said("Further ones match: ask again"))
 
 
+_EXPORTED = {
+    "description": "One execution a line: JSON as lists show it, or CSV",
+    "content": {type_: {"schema": {"type": "string"}} for type_ in ("application/x-ndjson", "text/csv")},
+}
+
+
 def _page(page: LogPage) -> dict[str, Any]:
     return {
         "items": page.items,
@@ -144,13 +150,11 @@ class ExportExecutions(MethodView):
 
     @signed_in(Scope.READ)
     @blueprint.arguments(LogExportQuery, location="query")
-    @blueprint.response(
-        200,
-        {"type": "string"},
-        content_type="application/x-ndjson",
-        description="One execution a line: JSON as lists show it, or CSV",
+    @blueprint.response(200)
+    @blueprint.doc(
+        operationId="exportExecutions",
+        responses={"200": _EXPORTED},
     )
-    @blueprint.doc(operationId="exportExecutions")
     def get(self, principal: Principal, request: tuple[str, LogQuery]) -> Response:
         """Export executions as CSV or as lines of JSON
 

@@ -203,7 +203,8 @@ def _one_or_many(values: Sequence[str]) -> Any:
 
 
 def _literal(text: str) -> str:
-    return re.sub(r"([^\w\s])", r"\\\1", text, flags=re.ASCII)
+    """A pattern that matches `text` and nothing else, in the dialects of PCRE and RE2."""
+    return re.sub(r"([^\w\s\x80-\U0010ffff])", r"\\\1", text, flags=re.ASCII)
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -235,6 +235,15 @@ def test_executions_are_found(log: Any, query: str, expected: list[int]) -> None
     assert [int(item["id"].partition(":")[2]) for item in response.get_json()["items"]] == expected
 
 
+@pytest.mark.parametrize("text", ["ù_ü", r"a\b(c)[d]{e}^f$g.h*i+j?k|l-m/n", "line 1", "100 %", "#~`'"])
+def test_any_text_is_searched_as_it_stands(log: Any, logs: ExecutionStore, text: str) -> None:
+    error = {"kind": "connect", "message": f"before {text} after"}
+    logs._collection.update_one({"_id": f"{'a' * 24}:0"}, {"$set": {"error": error}})
+    parameters = {"jobId": "a" * 24, "error": text}
+    (found,) = log("GET", "/api/execution-logs", query_string=parameters).get_json()["items"]
+    assert found["error"] == error
+
+
 @pytest.mark.parametrize("query", ["error=x", "error=x&from=2030-01-01T00:00:00Z&to=2030-01-02T00:00:01Z"])
 def test_text_is_not_searched_in_everything(log: Any, query: str) -> None:
     response = log("GET", f"/api/execution-logs?{query}")

@@ -1,4 +1,7 @@
-// Shows the OpenAPI document of this server; "Authorize" takes an API key for "Try it out".
+// Shows the OpenAPI document of this server. "Authorize" takes an API key or an access token for "Try it out";
+// trying out register, login or refresh does it by itself.
+const LOGINS = ["/api/auth/register", "/api/auth/login", "/api/auth/refresh"];
+
 window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
@@ -8,4 +11,11 @@ window.ui = SwaggerUIBundle({
   validatorUrl: null,
   defaultModelsExpandDepth: 0,
   tagsSorter: "alpha",
+  responseInterceptor: (response) => {
+    const path = new URL(response.url, window.location.href).pathname;
+    if (response.ok && LOGINS.includes(path)) {
+      window.ui.preauthorizeApiKey("bearer", JSON.parse(response.text).accessToken);
+    }
+    return response;
+  },
 });
