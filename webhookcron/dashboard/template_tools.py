@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from webhookcron import __version__
 from webhookcron.api.schema_base import rfc3339
+from webhookcron.core.errors import TickSourceUnavailable
 from webhookcron.core.executions import FINAL_STATUSES, Execution
 from webhookcron.core.schedule_words import describe
 from webhookcron.core.schedules import Schedule
@@ -41,7 +42,7 @@ def register(blueprint: Blueprint) -> None:
         return {
             "viewer": g.get("dashboard_viewer"),
             "csrf_field": csrf_field,
-            "csrf_token": lambda: present_session().csrf_token,
+            "csrf_token": csrf_token,
             "take_notice": take_notice,
             "theme": chosen_theme(),
             "version": __version__,
@@ -73,6 +74,14 @@ def csrf_field() -> Markup:
     return Markup('<input type="hidden" name="{}" value="{}">').format(
         CSRF_FIELD, present_session().csrf_token
     )
+
+
+def csrf_token() -> str:
+    """The token of the session; empty where there is none to be had, so that pages can tell that Redis is away."""
+    try:
+        return present_session().csrf_token
+    except TickSourceUnavailable:
+        return ""
 
 
 def chosen_theme() -> str | None:

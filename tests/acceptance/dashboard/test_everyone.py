@@ -203,3 +203,20 @@ def test_countdowns_count(user: Any, new_job: Callable[..., Any]) -> None:
     user.open("/dashboard/jobs")
     first = user.find("[data-until]").text
     user.until(lambda: user.find("[data-until]").text != first, "another second")
+
+
+def test_a_page_that_stays_open_tells_the_next_run_again(
+    user: Any, receiver: Any, new_job: Callable[..., Any]
+) -> None:
+    job = new_job(name="Again and again", cronExpression="*/3 * * * * *", webhookUrl=receiver.url)
+    user.open("/dashboard/jobs")
+    user.run("window.same = true")
+
+    def next_run() -> str:
+        cell = user.find(f"[data-job='{job['id']}'] [data-until]")
+        return str(cell.get_attribute("data-until"))
+
+    first = next_run()
+    user.until(lambda: next_run() > first, "a later fire time")
+    user.until(lambda: user.all(f"[data-job='{job['id']}'] .dot.is-success"), "its run among the latest ones")
+    assert user.run("return window.same"), "without loading the page again"

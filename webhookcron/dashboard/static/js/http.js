@@ -9,7 +9,7 @@ export async function ask(url, fields = null, options = {}) {
   let body;
   if (fields !== null) {
     headers["X-CSRF-Token"] = token;
-    body = fields instanceof FormData ? new URLSearchParams([...fields]) : new URLSearchParams(fields);
+    body = fields instanceof FormData ? fields : new URLSearchParams(fields);
   }
   let response;
   try {

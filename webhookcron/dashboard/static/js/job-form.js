@@ -41,6 +41,10 @@ export function showErrors(form, errors, fields = null) {
   }
 }
 
+function scheduleOf(form) {
+  return [...new FormData(form)].filter(([name]) => SCHEDULE.includes(name));
+}
+
 function startPreview(form) {
   const targets = [...form.querySelectorAll("[data-preview-target]")];
   let timer = null;
@@ -62,7 +66,7 @@ function startPreview(form) {
     }
     latest = new AbortController();
     try {
-      const answer = await ask(form.dataset.preview, new FormData(form), { signal: latest.signal });
+      const answer = await ask(form.dataset.preview, scheduleOf(form), { signal: latest.signal });
       showErrors(form, answer.errors, SCHEDULE);
       for (const target of targets) {
         if (answer.html) target.innerHTML = answer.html;

@@ -1,6 +1,7 @@
 // What every page does; what a single page does besides is named by its <main data-module="…">.
 import { keepCountdowns } from "./countdown.js";
 import { askBeforeSending } from "./dialogs.js";
+import { keepFresh } from "./refresh.js";
 import { showLocalTimes } from "./times.js";
 import { startTheme } from "./theme.js";
 import { startCopying } from "./copy.js";
@@ -14,6 +15,7 @@ const MODULES = {
 
 showLocalTimes(document);
 keepCountdowns();
+keepFresh();
 startTheme();
 startCopying();
 askBeforeSending();
