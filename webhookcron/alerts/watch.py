@@ -8,7 +8,8 @@ elsewhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +17,7 @@ import structlog
 
 from webhookcron.alerts import notices
 from webhookcron.core.alerts import TOLD_AT_ONCE, Alert, AlertEvent, AlertState, after_digest, judge
-from webhookcron.core.errors import BrokerUnavailable
+from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
 from webhookcron.core.executions import Execution, ExecutionStatus, to_ms
 from webhookcron.core.jobs import JobStatus
 from webhookcron.core.rollups import Share
@@ -92,13 +93,16 @@ class AlertWatch:
     def digest(self, now: datetime) -> bool:
         """Write the digests that are due."""
         for alert in self._alerts.digests_due(now):
-            self._digest(alert, now)
+            with _others_go_on(alert):
+                self._digest(alert, now)
         return False
 
     def look_for_silence(self, now: datetime) -> bool:
         """Find active jobs that have had no success for too long."""
         for alert in self._alerts.with_silence():
-            if alert.silence_minutes is not None:
+            if alert.silence_minutes is None:
+                continue
+            with _others_go_on(alert):
                 self._silence(alert, timedelta(minutes=alert.silence_minutes), now)
         return False
 
@@ -246,6 +250,17 @@ class AlertWatch:
     def _message(self, alert: Alert, message_id: str, notice: notices.Notice, now: datetime) -> None:
         self._alerts.add_message(message_id, alert, notice["event"], notice, now=now)
         log.info("alert.raised", alert_id=alert.id, message_id=message_id, kind=notice["event"])
+
+
+@contextmanager
+def _others_go_on(alert: Alert) -> Iterator[None]:
+    """What nobody foresaw about one alert is logged, and the next one is looked at."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except Exception:
+        log.exception("alert.not_looked_at", alert_id=alert.id)
 
 
 def _news(groups: Iterable[tuple[str, Sequence[Share]]]) -> list[_News]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -94,13 +94,13 @@ class AlertStore:
             raise NotFound(alert_id)
         return self._alert(document)
 
-    def list(self, *, owner_id: str | None, skip: int = 0, limit: int) -> tuple[list[Alert], int]:
+    def list(self, *, owner_id: str | None, skip: int = 0, limit: int) -> tuple[Sequence[Alert], int]:
         """A page of alerts, the newest first, and how many there are in all."""
         filter_: Document = {} if owner_id is None else {"ownerId": owner_id}
         with driver_errors_translated():
             total = self._alerts.count_documents(filter_)
             found = self._alerts.find(filter_).sort([("createdAt", -1), ("_id", -1)]).skip(skip).limit(limit)
-            return [self._alert(document) for document in found], total
+            return self._readable(found), total
 
     def any(self) -> bool:
         """Whether there is an active alert at all."""
@@ -110,20 +110,19 @@ class AlertStore:
     def of_owners(self, owner_ids: Sequence[str]) -> Sequence[Alert]:
         """The active alerts of these owners."""
         with driver_errors_translated():
-            found = self._alerts.find({"ownerId": {"$in": [*owner_ids]}, "isActive": True})
-            return [self._alert(document) for document in found]
+            return self._readable(self._alerts.find({"ownerId": {"$in": [*owner_ids]}, "isActive": True}))
 
     def with_silence(self) -> Sequence[Alert]:
         """The active alerts that tell of silence."""
         with driver_errors_translated():
-            found = self._alerts.find({"isActive": True, "events": AlertEvent.SILENCE.value})
-            return [self._alert(document) for document in found]
+            return self._readable(self._alerts.find({"isActive": True, "events": AlertEvent.SILENCE.value}))
 
     def digests_due(self, now: datetime) -> Sequence[Alert]:
         """The alerts whose digest is due."""
         with driver_errors_translated():
-            found = self._alerts.find({"digestAt": {"$lte": now}}).sort("digestAt", 1).limit(100)
-            return [self._alert(document) for document in found]
+            return self._readable(
+                self._alerts.find({"digestAt": {"$lte": now}}).sort("digestAt", 1).limit(100)
+            )
 
     def begin_interval(self, alert_id: str, *, digest_at: datetime, told: int) -> None:
         """So many messages went at once; the digest comes at `digest_at`, unless an earlier one is due."""
@@ -303,6 +302,17 @@ class AlertStore:
             "createdAt": alert.created_at,
             "updatedAt": alert.updated_at,
         }
+
+    def _readable(self, documents: Iterable[Document]) -> Sequence[Alert]:
+        """The alerts of `documents`; one that cannot be read is left out, with a line in the log."""
+        alerts: list[Alert] = []
+        for document in documents:
+            try:
+                alerts.append(self._alert(document))
+            except (KeyError, ValueError, TypeError) as error:
+                reason = f"{type(error).__name__}: {error}"
+                log.error("alert.corrupt", alert_id=document.get("_id"), reason=reason)
+        return alerts
 
     def _alert(self, document: Document) -> Alert:
         get = document.get

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -25,6 +26,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.rollups import ROLLED_UP, HourRollup, RollupTotals, Share, hour_at, hour_of
 from webhookcron.storage.client import Document, driver_errors_translated
+
+log = structlog.get_logger(__name__)
 
 STUB_KEPT = timedelta(minutes=5)
 """How long a worker that hung in the middle of counting may take to come back without counting twice."""
@@ -146,7 +149,7 @@ class RollupStore:
         hours: dict[str, tuple[Share, bool]] = {}
         # Where one part is a stub already, whoever made it so had written all the hours before.
         if len(parts) == len(ids) and not any("expireAt" in part for part in parts):
-            hours = _by_hour(share for part in parts for share in _unpacked(part["sharesJson"]))
+            hours = _by_hour(share for part in parts for share in _readable(part))
             self._add_to_hours(hours, token, retention)
         self._parts.update_many(
             {"_id": {"$in": list(ids)}},
@@ -199,7 +202,7 @@ class RollupStore:
                 .sort("unseenAt", 1)
                 .limit(limit)
             )
-        return [(part["_id"], _unpacked(part.get("sharesJson", "[]"))) for part in parts]
+        return [(part["_id"], _readable(part)) for part in parts]
 
     def mark_seen(self, tokens: Sequence[str]) -> None:
         """These parts were looked at."""
@@ -249,6 +252,15 @@ def _packed(shares: Sequence[Share]) -> list[list[Any]]:
         ]
         for share in shares
     ]
+
+
+def _readable(part: Document) -> list[Share]:
+    """The shares of a part; none, and a line in the log, where it cannot be read: it must not hold up the others."""
+    try:
+        return _unpacked(part.get("sharesJson", "[]"))
+    except (ValueError, TypeError, AttributeError) as error:
+        log.error("rollup.part_corrupt", part_id=part["_id"], reason=f"{type(error).__name__}: {error}")
+        return []
 
 
 def _unpacked(text: str) -> list[Share]:

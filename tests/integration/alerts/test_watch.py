@@ -163,3 +163,24 @@ def test_messages_that_are_due_are_pushed_until_a_worker_takes_them(watched: Any
     assert len(set(watched.pushed)) == 1
     assert watched.alerts.claim(watched.pushed[0], "worker", now=now) is not None
     assert watched.alerts.claim(watched.pushed[0], "another", now=now) is None
+
+
+def test_an_alert_that_cannot_be_read_keeps_no_other_from_telling(watched: Any) -> None:
+    watched.alert(id="e" * 24)
+    watched.world.database["alerts"].update_one({}, {"$set": {"channel": "telepathy"}})
+    alert = watched.alert(id="f" * 24)
+    watched.world.job()
+    watched.run(60, status=500)
+    assert watched.kinds(alert) == ["failure"]
+
+
+def test_a_part_that_cannot_be_read_holds_up_no_other(watched: Any) -> None:
+    alert = watched.alert()
+    now = watched.world.at(0)
+    watched.world.database["rollupParts"].insert_one(
+        {"_id": "broken", "addedAt": now, "unseenAt": now, "sharesJson": "[[1]]"}
+    )
+    watched.world.job()
+    watched.run(60, status=500)
+    assert watched.kinds(alert) == ["failure"]
+    assert watched.world.rollups.merge(now=watched.world.at(70), retention=SETTLE).parts == 2
