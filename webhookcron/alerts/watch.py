@@ -135,7 +135,8 @@ class AlertWatch:
                 continue
             for alert in _applying(by_owner[job.owner_id], job):
                 if item.job_id in bad or (alert.id, job.id) in failing:
-                    told[alert.id] = self._judge(told[alert.id], job, item, now)
+                    with _others_go_on(alert):
+                        told[alert.id] = self._judge(told[alert.id], job, item, now)
 
     def _judge(self, alert: Alert, job: WatchedJob, item: _News, now: datetime) -> Alert:
         if item.token in self._alerts.seen_groups(alert.id, job.id):
