@@ -147,6 +147,8 @@ class Machine:
             "REDIS_URL": f"unix://{redis_socket}",
             "WEBHOOKCRON_SECRET_KEY": "the secret key of chaos",
             "WEBHOOKCRON_ALLOWED_TARGET_NETWORKS": "127.0.0.0/8",
+            "WEBHOOKCRON_RATE_LIMIT": "off",
+            "WEBHOOKCRON_RATE_LIMIT_TRIGGER": "off",
             "WEBHOOKCRON_MAX_PER_HOST": "200",
             "WEBHOOKCRON_DRAIN_SECONDS": str(DRAIN_SECONDS),
             "WEBHOOKCRON_LOG_FORMAT": "json",
