@@ -51,24 +51,25 @@ class FormErrors(dict[str, list[str]]):
     def take(self, errors: Mapping[Any, Any], parent: str = "") -> None:
         """Note what the API's schema (camelCase) or a service (snake_case) found, objects and lists inside included."""
         for name, found in errors.items():
-            path = f"{parent}_{_snake(str(name))}" if parent else _snake(str(name))
+            path = f"{parent}_{snake_case(str(name))}" if parent else snake_case(str(name))
             if isinstance(found, Mapping):
                 self.take(found, path)
                 continue
             for sentence in found if isinstance(found, list) else [found]:
-                self.add(_form_field(path), str(sentence))
+                self.add(form_field(path), str(sentence))
 
     def take_invalid(self, invalid: Invalid) -> None:
         """Note what a service refused."""
         self.take(invalid.errors)
 
 
-def _snake(name: str) -> str:
+def snake_case(name: str) -> str:
+    """`nextRunAt` -> `next_run_at`."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
-def _form_field(path: str) -> str:
-    """The form's field for `path`: that of the longest beginning of it that the form knows."""
+def form_field(path: str) -> str:
+    """The form's field for `path` (names of the API in snake_case, joined by `_`): that of the longest beginning of it that the form knows."""
     parts = path.split("_")
     for end in range(len(parts), 0, -1):
         name = "_".join(parts[:end])

@@ -3,7 +3,7 @@
 import pytest
 
 from webhookcron.api.job_schemas import CreateJobSchema
-from webhookcron.dashboard.form_errors import FIELDS, GENERAL, FormErrors, _form_field, _snake
+from webhookcron.dashboard.form_errors import FIELDS, GENERAL, FormErrors, form_field, snake_case
 from webhookcron.service.errors import Invalid
 
 
@@ -42,4 +42,4 @@ def test_every_field_of_the_api_that_people_fill_in_has_a_field_of_the_form() ->
     elsewhere = {"alerts", "delay_ms"}
     for name in CreateJobSchema().fields:
         if name not in elsewhere:
-            assert _form_field(_snake(name)) in FIELDS - {GENERAL}, name
+            assert form_field(snake_case(name)) in FIELDS - {GENERAL}, name
