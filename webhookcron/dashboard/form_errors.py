@@ -69,7 +69,10 @@ def snake_case(name: str) -> str:
 
 
 def form_field(path: str) -> str:
-    """The form's field for `path` (names of the API in snake_case, joined by `_`): that of the longest beginning of it that the form knows."""
+    """The form's field for `path`, names of the API in snake_case joined by `_`.
+
+    It is that of the longest beginning of the path that the form knows; `GENERAL` when it knows none.
+    """
     parts = path.split("_")
     for end in range(len(parts), 0, -1):
         name = "_".join(parts[:end])
