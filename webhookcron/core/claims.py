@@ -47,7 +47,7 @@ def judge_claim(execution: Execution, job: JobNow | None, schedule: Schedule | N
         return None
     if job.status is JobStatus.DISABLED:
         return Ending(ExecutionStatus.SKIPPED, Reason.DISABLED)
-    if execution.attempt_count > 0:
+    if execution.attempt_count > 0 or execution.interrupted:
         return None
     if job.status is JobStatus.PAUSED or _in_pause(execution.scheduled_at, job):
         return Ending(ExecutionStatus.SKIPPED, Reason.PAUSED)

@@ -167,6 +167,8 @@ class Execution:
     check_at: datetime | None = None
     """When the sweep looks at it next; None when it is final and counted."""
     lost_count: int = 0
+    interrupted: bool = False
+    """A worker that stopped cut off a call for it: no attempt is counted, but the target may have it."""
     pushes: int = 1
     """How many times it was handed to the broker since it was last queued."""
     claim: str | None = None

@@ -187,6 +187,7 @@ def _put_back(call: CallResult) -> Record:
             "status": ExecutionStatus.QUEUED.value,
             "checkAt": call.ended_at + recheck_after(1),
             "pushes": 1,
+            **({} if call.request is None else {"interrupted": True}),
         },
         "$unset": {"claim": ""},
     }

@@ -70,6 +70,7 @@ def execution_from_document(document: Document) -> Execution:
             attempts=tuple(attempt_from_document(attempt) for attempt in get("attempts", ())),
             check_at=moment_or_none(document, "checkAt"),
             lost_count=integer_or_none(document, "lostCount") or 0,
+            interrupted=bool(get("interrupted", False)),
             pushes=integer_or_none(document, "pushes") or 1,
             claim=get("claim"),
             counted=get("counted", True),

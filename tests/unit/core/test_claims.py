@@ -1,6 +1,6 @@
 """What becomes of a claimed execution, judged by its job as it is now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,6 +65,12 @@ CASES = [
     ("a manual run of a job that is gone", manual(DURING), None, ("cancelled", "deleted")),
     ("the job is paused", execution_at(DURING), JobState(JobStatus.PAUSED), ("skipped", "paused")),
     ("a retry goes on through a pause", execution_at(DURING, attempts=1), JobState(JobStatus.PAUSED), None),
+    (
+        "a call that a stopping worker cut off goes on through a pause",
+        replace(execution_at(DURING), interrupted=True),
+        JobState(JobStatus.PAUSED),
+        None,
+    ),
     ("the job is disabled", execution_at(DURING), DISABLED, ("skipped", "disabled")),
     ("a retry of a disabled one", execution_at(DURING, attempts=2), DISABLED, ("skipped", "disabled")),
     ("within the last pause", execution_at(DURING), JobState(**PAUSE), ("skipped", "paused")),
