@@ -296,19 +296,9 @@ def skipped_execution(
 def _summary_execution(
     job: TickJob, summary: MissedSummary, now: datetime, *, expire_at: datetime
 ) -> Execution:
-    return Execution(
+    return replace(
+        skipped_execution(job, summary.first, summary.reason, now, expire_at=expire_at),
         id=missed_summary_id(job.id, summary.first),
-        job_id=job.id,
-        owner_id=job.owner_id,
-        job_name=job.name,
-        host=job.host,
-        trigger=Trigger.SCHEDULE,
-        status=ExecutionStatus.SKIPPED,
-        reason=summary.reason.value,
-        scheduled_at=summary.first,
-        queued_at=now,
-        completed_at=now,
-        expire_at=expire_at,
         skipped_count=summary.count,
         skipped_until=summary.last,
     )
