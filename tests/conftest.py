@@ -26,6 +26,19 @@ from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server
 START_SECONDS = 20.0
 
 
+@pytest.fixture(autouse=True)
+def environment_is_left_alone() -> Iterator[None]:
+    """Fails the test that changes the environment for those after it and for every process that they start."""
+    before = dict(os.environ)
+    yield
+    after = dict(os.environ)
+    names = {name for name, _ in before.items() ^ after.items()} - {"PYTEST_CURRENT_TEST"}
+    if names:
+        os.environ.clear()
+        os.environ.update(before)
+        pytest.fail(f"the test left changes in the environment: {', '.join(sorted(names))}", pytrace=False)
+
+
 def unavailable(reason: str) -> None:
     """Skip at a desk, fail where everything is supposed to be installed."""
     if os.environ.get("CI"):
