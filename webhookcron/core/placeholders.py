@@ -13,17 +13,19 @@ from dataclasses import dataclass
 
 NAMES = ("scheduledAt", "executionId", "jobId", "attempt")
 
-# Anything that looks like one, to find those that are not on the list; and those that are.
-_ANY = re.compile(r"\{\{ *([^{}]*?) *\}\}")
-_KNOWN = re.compile(r"\{\{ *(" + "|".join(NAMES) + r") *\}\}")
+# Anything that looks like one, to find those that are not on the list; and those that are. Nothing is gone back over
+# (`*+`): payloads are large, and anyone may write them.
+_ANY = re.compile(r"\{\{([^{}]*+)\}\}")
+_KNOWN = re.compile(r"\{\{ *+(" + "|".join(NAMES) + r") *+\}\}")
+_MAX_SHOWN = 80
 
 
 def check_text(text: str) -> None:
     """Raise ValueError, fit for a user, when the text holds `{{ … }}` with a name that is not on the list."""
     for match in _ANY.finditer(text):
-        if match.group(1) not in NAMES:
+        if match.group(1).strip(" ") not in NAMES:
             known = ", ".join(f"{{{{ {name} }}}}" for name in NAMES)
-            raise ValueError(f"unknown placeholder {match.group(0)!r}; known are {known}")
+            raise ValueError(f"unknown placeholder {match.group(0)[:_MAX_SHOWN]!r}; known are {known}")
 
 
 def check_json(value: object) -> None:

@@ -60,6 +60,19 @@ def test_an_unknown_placeholder_is_refused_and_the_known_are_listed(text: str) -
     assert all(name in str(caught.value) for name in NAMES)
 
 
+def test_a_long_unknown_placeholder_is_not_repeated_in_full() -> None:
+    with pytest.raises(ValueError, match="unknown placeholder") as caught:
+        check_text("{{" + "x" * 100_000 + "}}")
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("text", ["{{" + " " * 200_000 + "x", "{{ " * 80_000, "{{" + " " * 100_000 + "}"])
+def test_a_payload_made_to_be_read_slowly_is_read_at_once(text: str) -> None:
+    # With backtracking over the spaces this would take hours; a run that ends is the proof.
+    check_text(text)
+    assert Template.of(text).names == ()
+
+
 @pytest.mark.parametrize(
     "value",
     [{"a": ["{{ x }}"]}, {"{{ x }}": 1}, [[[{"a": {"b": "{{ x }}"}}]]], "{{ x }}"],
