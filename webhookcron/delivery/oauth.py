@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import threading
 import time
@@ -21,6 +22,7 @@ from webhookcron.delivery.transport_types import HttpRequest, HttpResult
 EXPIRY_MARGIN_SECONDS = 30.0
 # Where the answer does not say how long the token holds (RFC 6749 section 5.1 recommends that it does).
 DEFAULT_LIFETIME_SECONDS = 300.0
+MAX_LIFETIME_SECONDS = 86_400.0
 # The longest wait for a token, whatever the waiting attempts' own deadlines. Below the 15 s by which a lease outlasts
 # the deadline of its request.
 MAX_FETCH_MS = 10_000
@@ -170,8 +172,17 @@ def _read_token(result: HttpResult) -> tuple[str, float] | Failure:
         )
     if str(answer.get("token_type", "bearer")).lower() != "bearer":
         return Failure(FailureKind.OAUTH_REFUSED, "the OAuth token endpoint gave no bearer token")
+    return token, _lifetime_seconds(answer.get("expires_in"))
+
+
+def _lifetime_seconds(expires_in: object) -> float:
+    """What `expires_in` says, up to a day; some servers write the number as a string."""
     try:
-        lifetime = float(answer["expires_in"])
-    except (KeyError, TypeError, ValueError):
-        lifetime = DEFAULT_LIFETIME_SECONDS
-    return token, min(max(lifetime, 0.0), 86_400.0)
+        lifetime = float(expires_in)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return DEFAULT_LIFETIME_SECONDS
+    except OverflowError:
+        return MAX_LIFETIME_SECONDS
+    if math.isnan(lifetime):
+        return DEFAULT_LIFETIME_SECONDS
+    return min(max(lifetime, 0.0), MAX_LIFETIME_SECONDS)

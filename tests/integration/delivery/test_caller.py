@@ -278,6 +278,15 @@ class TestOAuth:
         ((_, result),) = _call(caller, target.server.url(), auth=issuer.auth())
         assert _kind(result) is FailureKind.OAUTH_REFUSED
 
+    @pytest.mark.parametrize("expires_in", ["1" + "0" * 400, "1e999", "NaN", "-5", "null", '"soon"', "[]", '"60"'])
+    def test_whatever_the_endpoint_says_of_the_lifetime_the_token_is_used(
+        self, caller: WebhookCaller, issuer: Issuer, target: Target, expires_in: str
+    ) -> None:
+        issuer.raw = b'{"access_token":"t","expires_in":%b}' % expires_in.encode()
+        for ((_, result),) in (_call(caller, target.server.url(), auth=issuer.auth()) for _ in range(2)):
+            assert result.status == 200
+        assert target.tokens == ["t", "t"]
+
     def test_a_failure_is_not_remembered(self, caller: WebhookCaller, issuer: Issuer, target: Target) -> None:
         issuer.status = "503 Service Unavailable"
         _call(caller, target.server.url(), auth=issuer.auth())
