@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from webhookcron.core.executions import to_ms
 from webhookcron.core.headers import check_header_value, secret_names
-from webhookcron.core.placeholders import Template, check_json, check_text
+from webhookcron.core.placeholders import NAMES, Template, check_json, check_text
 from webhookcron.core.request_spec import (
     MAX_PAYLOAD_BYTES,
     NO_PAYLOAD,
@@ -27,10 +27,14 @@ from webhookcron.core.request_spec import (
 )
 from webhookcron.core.signing import signature_headers
 from webhookcron.core.success import SuccessRule
+from webhookcron.core.target_urls import MAX_URL_LENGTH
 from webhookcron.delivery.transport_types import HttpRequest
 
 ENVELOPE_TYPE = "cron.fired"
 JSON_TYPE = "application/json"
+
+# No placeholder's value is longer, percent-encoded: the id of a replay of a backfilled execution has 92 characters.
+_LONGEST_VALUE = 128
 
 # Without payload these carry no body (RFC 9110 section 9.3 gives a body in them no meaning); the others
 # carry the envelope.
@@ -63,7 +67,8 @@ class RequestTemplate:
 
         Raises ValueError, fit for a user, when the request cannot be built: an unknown placeholder, a payload
         that does not suit its content type or is larger than 256 KiB, a HEAD request with a payload,
-        signing without a secret, unreadable success rules. Header names and the URL are not judged here.
+        signing without a secret, unreadable success rules, a URL too long with its query. Header names and what
+        the URL leads to are not judged here.
         """
         for value in (*(value for _, value in spec.headers), *(value for _, value in spec.query)):
             check_text(value)
@@ -72,6 +77,7 @@ class RequestTemplate:
         has_payload = spec.payload is not NO_PAYLOAD
         if has_payload and spec.method == "HEAD":
             raise ValueError("a HEAD request cannot carry a payload")
+        check_url_length(spec)
         envelope = not has_payload and spec.method not in BODILESS_METHODS
         content_type = JSON_TYPE if envelope else content_type_of(spec)
         body: bytes | Template | None = None
@@ -177,6 +183,15 @@ def build_request(
     return RequestTemplate.of(spec).build(context, now=now, access_token=access_token)
 
 
+def check_url_length(spec: RequestSpec) -> None:
+    """Raise ValueError, fit for a user, when the URL with its query would be too long to be called."""
+    length = len(_url_template(spec).fill(dict.fromkeys(NAMES, "x" * _LONGEST_VALUE)))
+    if length > MAX_URL_LENGTH:
+        raise ValueError(
+            f"the URL with its query, percent-encoded, has {length} characters; at most {MAX_URL_LENGTH} are allowed"
+        )
+
+
 def encode_payload(payload: Any, content_type: str = JSON_TYPE) -> str:
     """A payload as it is sent under that content type, placeholders still in it.
 
@@ -250,9 +265,10 @@ def _auth_headers(auth: AuthSpec | None) -> tuple[tuple[str, str], ...]:
 
 def _url_template(spec: RequestSpec) -> Template:
     """The URL with its query, percent-encoded but for the placeholders (which are filled in encoded)."""
-    url = Template(pieces=(spec.url.partition("#")[0],), names=())
+    base = spec.url.partition("#")[0]
+    url = Template(pieces=(base,), names=())
     for number, (name, value) in enumerate(spec.query):
-        separator = "&" if number or "?" in spec.url else "?"
+        separator = "&" if number or "?" in base else "?"
         template = Template.of(value)
         first, *rest = (_query_escaped(piece) for piece in template.pieces)
         *before, last = url.pieces

@@ -20,7 +20,7 @@ from webhookcron.core.request_spec import (
 from webhookcron.core.signing import generate_secret, parse_secret
 from webhookcron.core.success import SuccessRule
 from webhookcron.core.targets import TargetPolicy, TargetRefused
-from webhookcron.delivery.request import RequestTemplate
+from webhookcron.delivery.request import RequestTemplate, check_url_length
 from webhookcron.service.auth_fields import auth_from_fields
 from webhookcron.service.errors import FieldErrors
 from webhookcron.service.secret_values import MASK, unmasked
@@ -169,6 +169,11 @@ def _check_content_type(content_type: str | None, errors: FieldErrors) -> None:
 
 def _check_buildable(spec: RequestSpec, errors: FieldErrors) -> None:
     """What remains are rules about payload, method and content type together; the sender's own code knows them."""
+    try:
+        check_url_length(spec)
+    except ValueError as error:
+        errors.add("query", error)
+        return
     try:
         RequestTemplate.of(spec)
     except ValueError as error:

@@ -21,6 +21,7 @@ from webhookcron.core.request_spec import (
     SigningSecret,
 )
 from webhookcron.core.signing import SignatureInvalid, verify
+from webhookcron.core.targets import TargetPolicy
 from webhookcron.delivery.request import RequestTemplate, build_request, encode_payload
 from webhookcron.delivery.transport_types import HttpRequest
 
@@ -218,6 +219,7 @@ class TestQuery:
             ("https://example.com/hook", "https://example.com/hook?a=1&b=2"),
             ("https://example.com/hook?x=y", "https://example.com/hook?x=y&a=1&b=2"),
             ("https://example.com/hook#part", "https://example.com/hook?a=1&b=2"),
+            ("https://example.com/hook#part?", "https://example.com/hook?a=1&b=2"),
         ],
     )
     def test_it_is_added_to_the_url(self, url: str, expected: str) -> None:
@@ -235,6 +237,13 @@ class TestQuery:
     def test_any_name_and_value_arrive_as_they_were(self, query: list[tuple[str, str]]) -> None:
         url = _build(query=tuple(query)).url
         assert parse_qsl(urlsplit(url).query, keep_blank_values=True) == query
+
+    def test_a_url_that_is_too_long_with_it_is_refused(self) -> None:
+        fits = _spec(query=(("a", "x" * 7_900),))
+        assert TargetPolicy.of().judge_url(RequestTemplate.of(fits).build(CONTEXT, now=NOW).url)
+        for query in ((("a", "x" * 8_000),), (("a", " " * 3_000),), (("a", "{{ jobId }}" * 100),)):
+            with pytest.raises(ValueError, match="at most 8000"):
+                RequestTemplate.of(_spec(query=query))
 
     def test_placeholders_in_it_are_encoded(self) -> None:
         url = _build(query=(("id", "<{{ executionId }}>"), ("n", "{{ attempt }}"))).url
