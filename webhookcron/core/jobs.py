@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from webhookcron.core.request_spec import RequestSpec
 from webhookcron.core.retries import RetryPolicy
 from webhookcron.core.schedules import Schedule
+from webhookcron.core.target_urls import UrlUnusable, parse_target_url
 
 
 class JobStatus(StrEnum):
@@ -115,7 +115,7 @@ class Job:
 
     @property
     def host(self) -> str:
-        """The host name of the webhook URL, in lower case."""
+        """The host of the webhook URL, in its normal form."""
         return host_of(self.request.url)
 
 
@@ -144,5 +144,8 @@ class TickJob:
 
 
 def host_of(url: str) -> str:
-    """The host name in `url`, in lower case; empty when it has none."""
-    return (urlsplit(url).hostname or "").lower()
+    """The host in `url` in its normal form, so that no notation escapes the host's caps; empty when it has none."""
+    try:
+        return parse_target_url(url).host
+    except UrlUnusable:
+        return ""
