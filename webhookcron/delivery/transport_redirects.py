@@ -24,7 +24,8 @@ _OF_THE_BODY = frozenset(
 def next_hop(request: HttpRequest, status: int, location: str | None, followed: int) -> HttpRequest | Failure:
     """The request that a redirect leads to, with the same deadline; a Failure when it must not be followed.
 
-    303 turns everything but HEAD into GET, 301 and 302 turn POST into GET; 307 and 308 keep method and body.
+    303 turns everything but HEAD into GET, 301 and 302 turn POST into GET; 307 and 308 keep method and body. Without
+    its body a request has no signature either.
     Another origin (scheme, host or port) sees no Authorization, Cookie, signature or confidential header. The new
     URL is as yet unjudged. `followed` counts the redirects that came before.
     """
@@ -45,6 +46,9 @@ def next_hop(request: HttpRequest, status: int, location: str | None, followed: 
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", None
         headers = tuple(pair for pair in headers if pair[0].lower() not in _OF_THE_BODY)
+        if request.body is not None:
+            # It was made over the body that has gone.
+            headers = tuple(pair for pair in headers if pair[0].lower() != SIGNATURE_HEADER)
     if target.origin != origin:
         hidden = _ALWAYS_CONFIDENTIAL | request.confidential
         headers = tuple(pair for pair in headers if pair[0].lower() not in hidden)

@@ -81,6 +81,11 @@ def test_with_the_body_goes_what_describes_it() -> None:
     assert "X-Plain" in names
 
 
+def test_without_its_body_a_request_is_not_signed_any_more() -> None:
+    assert "webhook-signature" not in [name for name, _ in _hop(303).headers]
+    assert "webhook-signature" in [name for name, _ in _hop(303, method="GET").headers], "there was no body"
+
+
 @pytest.mark.parametrize(
     ("location", "url"),
     [
