@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import codecs
+import re
 from datetime import datetime
 
 from webhookcron.core.executions import Attempt, AttemptError
@@ -10,12 +12,25 @@ from webhookcron.core.headers import ALWAYS_SECRET, redacted
 from webhookcron.core.outcomes import Outcome
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
 
+# Text is kept as text in these charsets, too, when the target names one. Any other name is the target's fancy: Python
+# knows "charsets" that decompress, or run for long.
+_CHARSETS = frozenset(
+    """us-ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-7 iso-8859-9 iso-8859-15 windows-1250 windows-1251
+    windows-1252 windows-1253 windows-1254 koi8-r koi8-u shift_jis euc-jp iso-2022-jp gbk gb2312 gb18030 big5 euc-kr
+    utf-16 utf-16le utf-16be""".split()
+)
+_CHARSET = re.compile(r';[ \t]*charset[ \t]*=[ \t]*"?([A-Za-z0-9_-]{1,20})', re.IGNORECASE)
+
+# Cookies that the target sets are what the Cookie header would hold.
+_SECRET_IN_RESPONSES = ALWAYS_SECRET | {"set-cookie"}
+
 
 def attempt_of(
     *, number: int, started_at: datetime, request: HttpRequest | None, result: HttpResult, outcome: Outcome
 ) -> Attempt:
     """The attempt that a call was, secrets redacted; `request` is None when none could be sent."""
-    body, is_base64 = _body_text(result.body)
+    body, is_base64 = _body_text(result.body, result.header("content-type"))
+    secret = frozenset() if request is None else request.confidential
     failure = outcome.failure
     return Attempt(
         number=number,
@@ -24,11 +39,9 @@ def attempt_of(
         phases=_phases(result.phases),
         request_method=None if request is None else request.method,
         request_url=None if request is None else request.url,
-        request_headers=()
-        if request is None
-        else redacted(request.headers, ALWAYS_SECRET | request.confidential),
+        request_headers=() if request is None else redacted(request.headers, ALWAYS_SECRET | secret),
         response_status=result.status,
-        response_headers=result.headers,
+        response_headers=redacted(result.headers, _SECRET_IN_RESPONSES | secret),
         response_body=body if result.status is not None else None,
         response_body_base64=is_base64,
         truncated=result.truncated,
@@ -36,8 +49,15 @@ def attempt_of(
     )
 
 
-def _body_text(body: bytes) -> tuple[str, bool]:
+def _body_text(body: bytes, content_type: str | None) -> tuple[str, bool]:
     """The body as text, or in base64 with True. A character that the size limit cut in two is dropped."""
+    named = _CHARSET.search(content_type or "")
+    if named is not None and (charset := named[1].lower()) in _CHARSETS:
+        try:
+            return codecs.getincrementaldecoder(charset)().decode(body), False
+        except UnicodeError:
+            # The name is wrong; perhaps it is UTF-8 all the same.
+            pass
     try:
         return body.decode(), False
     except UnicodeDecodeError as error:

@@ -45,6 +45,27 @@ def test_text_is_kept_as_text_and_other_bytes_in_base64() -> None:
     )
 
 
+def test_text_in_a_charset_that_the_target_names_is_kept_as_text() -> None:
+    def body(content_type: str, body: bytes) -> str | None:
+        attempt = kept(headers=(("Content-Type", content_type),), body=body)
+        return None if attempt.response_body_base64 else attempt.response_body
+
+    assert body("text/plain; charset=ISO-8859-1", "grüße".encode("latin-1")) == "grüße"
+    assert body('text/html;charset="Shift_JIS"', "日本".encode("shift_jis") + b"\x93") == "日本"
+    assert body("text/plain; charset=us-ascii", "grüße".encode()) == "grüße", "the name is wrong"
+    assert body("text/plain; charset=us-ascii", b"\xff") is None
+    # Not charsets of texts, though Python decodes them.
+    assert body("text/plain; charset=unicode_escape", b"\\u0041") == "\\u0041"
+    assert body("text/plain; charset=utf-7", b"+AGE-") == "+AGE-"
+
+
+def test_secrets_that_come_back_are_redacted_too() -> None:
+    headers = (("Set-Cookie", "s=hush"), ("X-KEY", "hush"), ("X-Open", "1"))
+    attempt = kept(headers=headers)
+    assert "hush" not in repr(attempt)
+    assert ("X-Open", "1") in attempt.response_headers
+
+
 def test_a_character_cut_in_two_is_dropped() -> None:
     cut = kept(body="grüße €".encode()[:-1], truncated=True)
     assert (cut.response_body, cut.response_body_base64, cut.truncated) == ("grüße ", False, True)
