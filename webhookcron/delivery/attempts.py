@@ -15,9 +15,33 @@ from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
 # Text is kept as text in these charsets, too, when the target names one. Any other name is the target's fancy: Python
 # knows "charsets" that decompress, or run for long.
 _CHARSETS = frozenset(
-    """us-ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-7 iso-8859-9 iso-8859-15 windows-1250 windows-1251
-    windows-1252 windows-1253 windows-1254 koi8-r koi8-u shift_jis euc-jp iso-2022-jp gbk gb2312 gb18030 big5 euc-kr
-    utf-16 utf-16le utf-16be""".split()
+    [
+        "us-ascii",
+        "iso-8859-1",
+        "iso-8859-2",
+        "iso-8859-5",
+        "iso-8859-7",
+        "iso-8859-9",
+        "iso-8859-15",
+        "windows-1250",
+        "windows-1251",
+        "windows-1252",
+        "windows-1253",
+        "windows-1254",
+        "koi8-r",
+        "koi8-u",
+        "shift_jis",
+        "euc-jp",
+        "iso-2022-jp",
+        "gbk",
+        "gb2312",
+        "gb18030",
+        "big5",
+        "euc-kr",
+        "utf-16",
+        "utf-16le",
+        "utf-16be",
+    ]
 )
 _CHARSET = re.compile(r';[ \t]*charset[ \t]*=[ \t]*"?([A-Za-z0-9_-]{1,20})', re.IGNORECASE)
 

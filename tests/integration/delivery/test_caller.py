@@ -278,7 +278,9 @@ class TestOAuth:
         ((_, result),) = _call(caller, target.server.url(), auth=issuer.auth())
         assert _kind(result) is FailureKind.OAUTH_REFUSED
 
-    @pytest.mark.parametrize("expires_in", ["1" + "0" * 400, "1e999", "NaN", "-5", "null", '"soon"', "[]", '"60"'])
+    @pytest.mark.parametrize(
+        "expires_in", ["1" + "0" * 400, "1e999", "NaN", "-5", "null", '"soon"', "[]", '"60"']
+    )
     def test_whatever_the_endpoint_says_of_the_lifetime_the_token_is_used(
         self, caller: WebhookCaller, issuer: Issuer, target: Target, expires_in: str
     ) -> None:
