@@ -1,7 +1,8 @@
 """`python tests/acceptance/chaos --minutes 5 --seed 1`: the platform under faults, then every fire time checked.
 
 Prints progress to standard error and a table to standard output. Exit code 0 when nothing was lost, doubled or left
-undone; 1 otherwise, with what was found. The same seed gives the same jobs, edits and faults.
+undone; 1 otherwise, with what was found; 2 when a process of the run could not be started at all. The same seed gives
+the same jobs, edits and faults.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from editor import Editor
 from faults import Chaos, plan
 from history import JobHistory
 from load import Load
-from machine import Machine
+from machine import Machine, MachineFailed
 from oracle import stretches
 from pymongo.errors import PyMongoError
 from table import findings, table
@@ -27,7 +27,9 @@ from table import findings, table
 APIS, TICKERS, WORKERS = 2, 3, 3
 SECONDS_PER_EDIT = 0.4
 PROGRESS_SECONDS = 10.0
-WARM_UP_SECONDS = 4.0
+WARM_UP_SECONDS = 2.0
+OVERTIME_SECONDS = 90.0
+"""So long after the last fault has begun, every fault is over: the longest of them, and an end that was asked for."""
 LATE_MS = 8_000
 """Once everything runs again, no job may be behind by more: slow calls that are queued behind one another aside."""
 CATCH_UP_SECONDS = 60.0
@@ -47,12 +49,15 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Run, check, print; the exit code."""
+    """Run, check, print; the exit code: 1 with findings, 2 when the run could not be made."""
     # Short, so that the stores' sockets fit into it.
     directory = Path(tempfile.mkdtemp(prefix="wc-chaos-"))
     machine = Machine(directory, WrongClocks(directory), random.Random(f"clocks {options.seed}"))
     try:
         return _run(options, machine)
+    except MachineFailed as failure:
+        say(f"the run could not be made: {failure}")
+        return 2
     finally:
         machine.stop()
         if options.keep:
@@ -76,7 +81,7 @@ def _run(options: Options, machine: Machine) -> int:
     chaos = Chaos(machine, faults, options.seed, say)
     editor.start()
     try:
-        _let_it_happen(machine, chaos, editor)
+        _let_it_happen(machine, chaos, editor, started + options.seconds + OVERTIME_SECONDS)
     finally:
         editor.stop()
     seconds = time.monotonic() - started
@@ -112,11 +117,13 @@ def _run(options: Options, machine: Machine) -> int:
     return 0
 
 
-def _let_it_happen(machine: Machine, chaos: Chaos, editor: Editor) -> None:
+def _let_it_happen(machine: Machine, chaos: Chaos, editor: Editor, deadline: float) -> None:
     next_word = 0.0
     next_look = 0.0
     while not chaos.over:
         chaos.step()
+        if time.monotonic() > deadline:
+            raise MachineFailed(f"the faults do not end; under way on: {machine.busy_names}")
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + 2
             _unless_away(machine, editor.resolve)
@@ -168,10 +175,11 @@ def _await_final(machine: Machine, chaos: Chaos) -> None:
     """Wait until no execution is to be looked at any more, or until that has taken too long."""
     deadline = time.monotonic() + RECOVERY_SECONDS
     next_word = time.monotonic() + PROGRESS_SECONDS
+    unfinished = {"checkAt": {"$gt": _LONG_AGO}}
     while time.monotonic() < deadline:
         chaos.step()
-        open_ = machine.database["executions"].count_documents({"checkAt": {"$gt": _LONG_AGO}})
-        if not open_:
+        open_ = _unless_away(machine, lambda: machine.database["executions"].count_documents(unfinished))
+        if open_ == 0:
             return
         if time.monotonic() >= next_word:
             next_word = time.monotonic() + PROGRESS_SECONDS

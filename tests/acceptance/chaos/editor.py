@@ -15,7 +15,7 @@ from typing import Any
 import requests
 from history import Change, Event, JobHistory
 from load import Draft, Load, from_wire
-from machine import Machine
+from machine import Machine, MachineFailed
 from rules import pace_of
 
 ANSWER_SECONDS = 8.0
@@ -38,24 +38,28 @@ class Editor:
         self._pause = seconds_per_change
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="editor")
+        self._failure: Exception | None = None
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {machine.key}"
 
     def create_all(self, count: int) -> None:
-        """The jobs of the start, before any fault."""
+        """The jobs of the start, before any fault. Raises MachineFailed when one is not taken."""
         for _ in range(count):
-            self._create()
+            if not self._create():
+                raise MachineFailed(f"a job was not taken although there was no fault yet: {self.refusals}")
 
     def start(self) -> None:
         """Begin to change things."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let jobs be."""
+        """Let jobs be. Raises what ended the changes early, if anything did."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
         self._session.close()
+        if self._failure is not None:
+            raise self._failure
 
     def pause_all(self) -> list[str]:
         """End the load: every job that still fires is paused, which is an edit like any other; those that could not be.
@@ -90,8 +94,11 @@ class Editor:
     # --- the thread
 
     def _run(self) -> None:
-        while not self._stop.wait(self._dice.uniform(0, 2 * self._pause)):
-            self._one_change()
+        try:
+            while not self._stop.wait(self._dice.uniform(0, 2 * self._pause)):
+                self._one_change()
+        except Exception as error:
+            self._failure = error
 
     def _one_change(self) -> None:
         dice = self._dice
@@ -127,7 +134,7 @@ class Editor:
 
     # --- single changes
 
-    def _create(self) -> None:
+    def _create(self) -> bool:
         draft = self._load.job(len(self.jobs), _now_ms())
         body = draft.body
         job = JobHistory(
@@ -137,7 +144,7 @@ class Editor:
             misfire=body["misfirePolicy"],
         )
         self.jobs.append(job)
-        self._change(job, Change.CREATE, "POST", "", body, draft)
+        return self._change(job, Change.CREATE, "POST", "", body, draft) and job.job_id is not None
 
     def _other_schedule(self, job: JobHistory) -> Draft:
         """A schedule that does not go on from the present one: an interval of the same length would keep its anchor."""

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import redis
-from machine import DRAIN_SECONDS, STORES, Machine, Process
+from machine import DRAIN_SECONDS, PARTS, STORES, Machine, MachineFailed, Process
 
-PARTS = ("api", "ticker", "worker")
 STOP_PATIENCE_SECONDS = DRAIN_SECONDS + 25.0
 """A process that has not ended by then although it was asked to is a finding."""
 
 SETTING_UP_SECONDS = 10.0
 """A process that was started on a busy machine is ready by then."""
+
+
+MOST_ENDS = 3
+"""A process that ends so often by itself cannot do its part: the run is over."""
 
 
 class Kind(StrEnum):
@@ -118,6 +121,7 @@ class Chaos:
         self._say = say
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self._ends: Counter[str] = Counter()
         self._started = time.monotonic()
         for fault in faults:
             self._later(fault.at_seconds, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
@@ -128,7 +132,7 @@ class Chaos:
         return not self._agenda
 
     def step(self) -> None:
-        """Do what is due."""
+        """Do what is due. Raises MachineFailed when a process ends by itself again and again."""
         self._look_for_dead()
         while self._agenda and self._agenda[0][0] <= time.monotonic():
             heapq.heappop(self._agenda)[2]()
@@ -140,7 +144,11 @@ class Chaos:
         for process in self._machine.all():
             if not process.busy and not process.running:
                 code = process.child.returncode if process.child else None
-                self.findings.append(f"{process.name} ended by itself with code {code}")
+                ended = f"{process.name} ended by itself with code {code}; its log ends: {process.end_of_log}"
+                self.findings.append(ended)
+                self._ends[process.name] += 1
+                if process.role == "receiver" or self._ends[process.name] >= MOST_ENDS:
+                    raise MachineFailed(ended)
                 self._machine.start_again(process)
 
     def _begin(self, fault: Fault) -> None:

@@ -15,14 +15,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import redis
+import requests
 from clocks import WrongClocks
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
 from webhookcron.embedded import tether
 from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server, redis_server_command
@@ -30,8 +33,17 @@ from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server
 DATABASE = "chaos"
 LARGEST_CLOCK_OFFSET_SECONDS = 900
 DRAIN_SECONDS = 4
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+"""Ten processes that start at a time on a busy machine are all ready by then."""
 STORES = ("store", "redis")
+PARTS = ("api", "ticker", "worker")
+LOG_TAIL_BYTES = 1500
+HANDED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
+"""All that the processes get of the driver's own environment: whatever else stands there is none of their business."""
+
+
+class MachineFailed(Exception):
+    """The run cannot go on: something that no fault explains keeps a process from doing its part."""
 
 
 @dataclass
@@ -68,6 +80,12 @@ class Process:
                 start_new_session=True,
             )
         self.started_at = time.monotonic()
+
+    @property
+    def end_of_log(self) -> str:
+        """What it printed last."""
+        text = self.log.read_bytes()[-LOG_TAIL_BYTES:] if self.log.exists() else b""
+        return text.decode(errors="replace")
 
     def signal_all(self, number: signal.Signals) -> None:
         """Send a signal to the process and all it forked."""
@@ -114,11 +132,16 @@ class Machine:
         return self.mongo[DATABASE]
 
     def all(self) -> list[Process]:
-        """Every process of the platform, the receiver aside."""
+        """Every process, the receiver among them."""
         return [process for processes in self.processes.values() for process in processes]
 
+    @property
+    def busy_names(self) -> list[str]:
+        """The processes that suffer a fault."""
+        return [process.name for process in self.all() if process.busy]
+
     def start(self, *, apis: int, tickers: int, workers: int) -> None:
-        """Start stores, receiver and parts; returns when all are ready."""
+        """Start stores, receiver and parts; returns when all are ready. Raises MachineFailed as soon as one ends."""
         store_socket, redis_socket = self.directory / "m.sock", self.directory / "r.sock"
         mongodb_uri = f"mongodb://{quote(str(store_socket), safe='')}"
         binary = find_redis_server()
@@ -131,16 +154,14 @@ class Machine:
         store_command = [sys.executable, "-m", "webhookcron.embedded.mongo_server"]
         store_command += ["--data-file", str(self.directory / "store.sqlite"), "--socket", str(store_socket)]
         store_command += ["--max-finished-executions", "0"]
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKCRON_")
-        }
+        environment = clean_environment()
         self._add("store", store_command, environment)
         self._add("redis", redis_command, environment)
         for process in self.all():
             process.start()
         self.mongo = MongoClient(mongodb_uri, tz_aware=True, timeoutMS=2000, serverSelectionTimeoutMS=2000)
         self.redis = redis.Redis(unix_socket_path=str(redis_socket), socket_timeout=5)
-        self._await_stores()
+        self._await("the stores answer", self._stores_answer)
 
         environment |= {
             "MONGODB_URI": f"{mongodb_uri}/{DATABASE}",
@@ -163,14 +184,14 @@ class Machine:
         for role, count in (("ticker", tickers), ("worker", workers)):
             for _ in range(count):
                 self._add(role, _part(role), environment)
-        for process in self.all():
-            if process.role not in STORES:
+        for role in PARTS:
+            for process in self.processes[role]:
                 self.start_again(process)
-        self._await_apis()
+        self._await("API, tickers and workers are ready", lambda: self._parts_are_ready(tickers, workers))
 
     def start_again(self, process: Process) -> None:
         """Start a process, its clock off by some minutes more or less than before."""
-        if process.role not in STORES and process.role != "receiver":
+        if process.role in PARTS:
             offset = self.dice.randint(-LARGEST_CLOCK_OFFSET_SECONDS, LARGEST_CLOCK_OFFSET_SECONDS)
             process.environment |= self.clocks.environment(offset)
             if self.clocks.available:
@@ -192,48 +213,60 @@ class Machine:
         self.processes.setdefault(role, []).append(process)
         return process
 
-    def _await_stores(self) -> None:
+    def _await(self, what: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while True:
+        while not ready():
+            for process in self.all():
+                if process.child is not None and not process.running:
+                    raise MachineFailed(
+                        f"{process.name} ended at its start with code {process.child.returncode}, before "
+                        f"{what}; its log ends: {process.end_of_log}"
+                    )
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"{process.name}: {process.end_of_log}" for process in self.all())
+                raise MachineFailed(f"within {START_SECONDS:g} s it did not come to pass that {what}\n{logs}")
+            time.sleep(0.05)
+
+    def _stores_answer(self) -> bool:
+        try:
+            self.redis.ping()
+            self.mongo.admin.command("ping")
+        except (redis.RedisError, PyMongoError):
+            return False
+        return True
+
+    def _parts_are_ready(self, tickers: int, workers: int) -> bool:
+        roles: list[str] = []
+        for url in self.api_urls:
             try:
-                self.redis.ping()
-                self.mongo.admin.command("ping")
-                return
-            except Exception:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+                answer = requests.get(
+                    f"{url}/api/stats/system", headers={"Authorization": f"Bearer {self.key}"}, timeout=5
+                )
+            except requests.RequestException:
+                return False
+            if answer.status_code != 200:
+                return False
+            roles = [instance["role"] for instance in answer.json()["instances"] or ()]
+        return roles.count("ticker") >= tickers and roles.count("worker") >= workers
 
     def _make_key(self, environment: dict[str, str]) -> None:
         file = self.directory / "admin.key"
-        subprocess.run(
-            [*_part("admin-key"), "--output", str(file)], env=environment, check=True, capture_output=True
-        )
+        command = [*_part("admin-key"), "--output", str(file)]
+        try:
+            subprocess.run(
+                command, env=environment, check=True, capture_output=True, text=True, timeout=START_SECONDS
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            raise MachineFailed(f"{error}: {error.stderr}") from None
         self.key = file.read_text().strip()
 
     def _start_receiver(self, environment: dict[str, str]) -> None:
         command = [sys.executable, str(Path(__file__).with_name("receiver.py")), str(self.calls_file)]
         process = self._add("receiver", command, environment)
         process.start()
-        deadline = time.monotonic() + START_SECONDS
-        while not (printed := process.log.read_text()).endswith("\n"):
-            if not process.running or time.monotonic() > deadline:
-                raise RuntimeError(f"the receiver did not start: {printed}")
-            time.sleep(0.02)
+        self._await("the receiver prints its port", lambda: process.log.read_text().endswith("\n"))
+        printed = process.log.read_text()
         self.receiver_url = f"http://127.0.0.1:{int(printed)}"
-
-    def _await_apis(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        for url in self.api_urls:
-            port = int(url.rpartition(":")[2])
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.05)
 
     def log_lines(self, role: str) -> list[dict[str, Any]]:
         """What the processes of a role logged as JSON."""
@@ -247,6 +280,11 @@ class Machine:
                 if isinstance(line, dict):
                     lines.append(line)
         return lines
+
+
+def clean_environment() -> dict[str, str]:
+    """What a process needs of the driver's environment, and no more."""
+    return {name: os.environ[name] for name in HANDED_ON if name in os.environ}
 
 
 def _part(name: str) -> list[str]:
