@@ -35,7 +35,7 @@ from webhookcron.delivery.caller import WebhookCaller
 from webhookcron.delivery.claimer import Claimer
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.engine import Engine
-from webhookcron.delivery.intake import HostsOfJobs
+from webhookcron.delivery.intake import OriginsOfJobs
 from webhookcron.delivery.oauth import OAuthTokens
 from webhookcron.delivery.overlap import OverlapSlots
 from webhookcron.delivery.recorder import Recorder
@@ -336,7 +336,7 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
         claimer=Claimer(
             jobs=platform.jobs, executions=platform.executions, slots=slots, now=now, pause=stopping.wait
         ),
-        hosts=HostsOfJobs(platform.jobs),
+        origins=OriginsOfJobs(platform.jobs),
         caller=WebhookCaller(transport, OAuthTokens(transport), now=now),
         transport=transport,
         recorder=recorder,
@@ -349,23 +349,23 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
         put_off=lambda ids, seconds: platform.executions.put_off(
             ids, Reason.CIRCUIT_OPEN, now() + timedelta(seconds=seconds)
         ),
-        on_circuit=lambda host, seconds: _show_circuit(platform, host, seconds),
+        on_circuit=lambda origin, seconds: _show_circuit(platform, origin, seconds),
     )
     return engine
 
 
-def _show_circuit(platform: Platform, host: str, seconds: float) -> None:
+def _show_circuit(platform: Platform, origin: str, seconds: float) -> None:
     pause = timedelta(seconds=seconds)
     try:
         if seconds:
-            log.warning("circuit.opened", host=host, seconds=seconds)
-            platform.circuits.opened(host, platform.clock.now() + pause, pause)
+            log.warning("circuit.opened", origin=origin, seconds=seconds)
+            platform.circuits.opened(origin, platform.clock.now() + pause, pause)
         else:
-            log.info("circuit.closed", host=host)
-            platform.circuits.closed(host)
+            log.info("circuit.closed", origin=origin)
+            platform.circuits.closed(origin)
     except TickSourceUnavailable as error:
         # Only to be seen; nothing is decided by it.
-        log.warning("circuit.not_shown", host=host, reason=str(error))
+        log.warning("circuit.not_shown", origin=origin, reason=str(error))
 
 
 def prepare_database(database: Database[Document]) -> None:

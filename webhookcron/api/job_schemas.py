@@ -316,7 +316,7 @@ class JobState(BaseSchema):
     circuit_open_until = Moment(
         allow_none=True,
         metadata=said(
-            "Until when its host is left alone, as it could not be connected to several times in a row"
+            "Until when its host and port are left alone, as they could not be connected to several times in a row"
         ),
     )
     next_run_at = Moment(allow_none=True, metadata=said("Its next fire time"))

@@ -123,7 +123,7 @@ class DeleteJobQuery(BaseSchema):
 
 def answer(job: Job, status: int = 200) -> Answer:
     """The answer that shows a job."""
-    open_until = services().jobs.circuits([job]).get(job.host)
+    open_until = services().jobs.circuits([job]).get(job.origin)
     return job_resource(job, circuit_open_until=open_until), status, etag(job.version)
 
 
@@ -165,7 +165,7 @@ class Jobs(MethodView):
         page = services().jobs.page(principal, query)
         circuits = services().jobs.circuits(page.items)
         return {
-            "items": [job_resource(job, circuit_open_until=circuits.get(job.host)) for job in page.items],
+            "items": [job_resource(job, circuit_open_until=circuits.get(job.origin)) for job in page.items],
             "page": page.page,
             "limit": page.limit,
             "total": page.total,

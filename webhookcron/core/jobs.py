@@ -118,6 +118,11 @@ class Job:
         """The host of the webhook URL, in its normal form."""
         return host_of(self.request.url)
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the webhook URL; see `origin_of`."""
+        return origin_of(self.request.url)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickJob:
@@ -147,5 +152,13 @@ def host_of(url: str) -> str:
     """The host in `url` in its normal form, so that no notation escapes the host's caps; empty when it has none."""
     try:
         return parse_target_url(url).host
+    except UrlUnusable:
+        return ""
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port that `url` leads to, as `https://example.com:443`; empty when it is none to be called."""
+    try:
+        return parse_target_url(url).origin_text
     except UrlUnusable:
         return ""

@@ -53,6 +53,8 @@ class TargetUrl:
     path     path and query as they are requested, `/` at least; the fragment is gone.
     address  the host as an IP address; None for a name.
     text     the whole, put together again.
+
+    origin_text  scheme, host and port as a URL without path, the port always named.
     """
 
     scheme: str
@@ -61,6 +63,7 @@ class TargetUrl:
     path: str
     address: IPv4Address | IPv6Address | None
     text: str
+    origin_text: str
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -99,7 +102,8 @@ def parse_target_url(url: str) -> TargetUrl:
     path = quote((match["path"] or "/") + (match["query"] or ""), safe=_URL_SAFE)
     shown_host = f"[{host}]" if isinstance(address, IPv6Address) else host
     shown_port = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
-    return TargetUrl(scheme, host, port, path, address, f"{scheme}://{shown_host}{shown_port}{path}")
+    text = f"{scheme}://{shown_host}{shown_port}{path}"
+    return TargetUrl(scheme, host, port, path, address, text, f"{scheme}://{shown_host}:{port}")
 
 
 def normal_host(host: str) -> str:

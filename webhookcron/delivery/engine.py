@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
+from webhookcron.core.jobs import host_of
 from webhookcron.core.request_spec import FireContext
 from webhookcron.delivery.backlog import Backlog
-from webhookcron.delivery.breakers import HostBreakers
+from webhookcron.delivery.breakers import HostBreakers, reached
 from webhookcron.delivery.caller import WebhookCall, WebhookCaller
 from webhookcron.delivery.claimer import Claim, Claimer
 from webhookcron.delivery.in_flight import InFlight, Pace
-from webhookcron.delivery.intake import HostsOfJobs
+from webhookcron.delivery.intake import OriginsOfJobs
 from webhookcron.delivery.recorder import Recorder
 from webhookcron.delivery.results import CallResult
 from webhookcron.delivery.transport import Transport
@@ -35,7 +36,7 @@ LARGEST_CLAIM_OF_OTHERS = 25
 """Executions claimed at once for hosts that are not known to be quick, while there are some for quick ones, too."""
 
 MOST_OFFERED = 50_000
-"""Ids whose hosts are not looked up yet; more are left to the sweep."""
+"""Ids whose origins are not looked up yet; more are left to the sweep."""
 
 LOOK_AGAIN_SECONDS = 0.25
 """How often a full worker looks whether calls have become slow and made room."""
@@ -57,7 +58,7 @@ class Engine:
         self,
         *,
         claimer: Claimer,
-        hosts: HostsOfJobs,
+        origins: OriginsOfJobs,
         caller: WebhookCaller,
         transport: Transport,
         recorder: Recorder,
@@ -74,7 +75,7 @@ class Engine:
 
         on_broken   the engine can deliver no more, and the process has to be started anew.
         put_off     these executions stay queued and come again after so many seconds.
-        on_circuit  the circuit of a host opened for so many seconds (0 = it closed).
+        on_circuit  the circuit of an origin opened for so many seconds (0 = it closed).
         """
         self._put_off = put_off
         self._on_circuit = on_circuit
@@ -87,7 +88,7 @@ class Engine:
         self._now = now
         self._stopping = stopping
         self._changed = threading.Condition()
-        self._hosts = hosts
+        self._origins = origins
         self._offered: list[str] = []
         self._others_next = False
         self._quick_at = float("-inf")
@@ -166,7 +167,7 @@ class Engine:
             backoff = SHORTEST_BACKOFF_SECONDS
 
     def _next_batch(self) -> list[tuple[str, str]] | None:
-        """(id, host) of what to claim next, places reserved, as soon as there is room; None to stop."""
+        """(id, origin) of what to claim next, places reserved, as soon as there is room; None to stop."""
         while True:
             with self._changed:
                 while not self._stopping.is_set() and not self._offered and not self._circuit_changes:
@@ -196,34 +197,36 @@ class Engine:
 
     def _line_up(self, offered: list[str]) -> None:
         """Raises StoreUnavailable; then nothing is lined up yet."""
-        lined_up = self._put_off_open(self._hosts.of(offered))
+        lined_up = self._put_off_open(self._origins.of(offered))
         with self._changed:
             dropped = self._backlog.add(lined_up)
         if dropped:
             log.warning("engine.backlog_full", executions=dropped)
 
     def _put_off_open(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Put off those of (id, host) whose hosts are to be left alone; the others. Raises StoreUnavailable."""
+        """Put off those of (id, origin) whose origins are to be left alone; the others. Raises StoreUnavailable."""
         others: list[tuple[str, str]] = []
         waits: dict[float, list[str]] = defaultdict(list)
         clock = time.monotonic()
         with self._changed:
-            for execution_id, host in pairs:
-                if wait := self._breakers.wait_of(host, clock):
+            for execution_id, origin in pairs:
+                if wait := self._breakers.wait_of(origin, clock):
                     waits[wait].append(execution_id)
                 else:
-                    others.append((execution_id, host))
+                    others.append((execution_id, origin))
         for wait, ids in waits.items():
             self._put_off(ids, wait)
         return others
 
     def _tell_circuits(self) -> None:
-        """Tell of circuits that opened or closed, and put off what waits for hosts whose circuit opened."""
+        """Tell of circuits that opened or closed, and put off what waits for origins whose circuit opened."""
         with self._changed:
             changes, self._circuit_changes = self._circuit_changes, []
-            waiting = [(i, host) for host, pause in changes if pause for i in self._backlog.take_host(host)]
-        for host, pause in changes:
-            self._on_circuit(host, pause)
+            waiting = [
+                (i, origin) for origin, pause in changes if pause for i in self._backlog.take_host(origin)
+            ]
+        for origin, pause in changes:
+            self._on_circuit(origin, pause)
         try:
             self.offer([execution_id for execution_id, _ in self._put_off_open(waiting)])
         except StoreUnavailable:
@@ -247,15 +250,18 @@ class Engine:
                 return batch
         return []
 
-    def _reserve_quick(self, host: str, wanted: int) -> int:
-        return self._reserve(host, wanted) if self._in_flight.pace_of(host) is Pace.QUICK else 0
+    def _reserve_quick(self, origin: str, wanted: int) -> int:
+        quick = self._in_flight.pace_of(host_of(origin)) is Pace.QUICK
+        return self._reserve(origin, wanted) if quick else 0
 
-    def _reserve_other(self, host: str, wanted: int) -> int:
-        return 0 if self._in_flight.pace_of(host) is Pace.QUICK else self._reserve(host, wanted)
+    def _reserve_other(self, origin: str, wanted: int) -> int:
+        quick = self._in_flight.pace_of(host_of(origin)) is Pace.QUICK
+        return 0 if quick else self._reserve(origin, wanted)
 
-    def _reserve(self, host: str, wanted: int) -> int:
+    def _reserve(self, origin: str, wanted: int) -> int:
+        host = host_of(origin)
         room = self._in_flight.reserve(host, wanted)
-        admitted = self._breakers.admit(host, room, time.monotonic())
+        admitted = self._breakers.admit(origin, room, time.monotonic())
         if admitted < room:
             self._in_flight.release(host, room - admitted)
         return admitted
@@ -279,33 +285,35 @@ class Engine:
             self._unrecorded += len(claimed.calls) + len(claimed.ended)
             clock = time.monotonic()
             for claim in claimed.calls:
-                host = claim.execution.host if claim.prepared.job is None else claim.prepared.job.host
-                self._hosts.learn(claim.execution.job_id, host)
+                job = claim.prepared.job
+                origin = "" if job is None else job.origin
+                self._origins.learn(claim.execution.job_id, origin)
                 if claim.prepared.template is None:
                     result = HttpResult(failure=claim.prepared.failure)
                     failed.append(CallResult(claim, None, result, started_at, started_at))
                     continue
-                on_done = self._on_done(claim, host, self._in_flight.start(host, clock), started_at)
+                on_done = self._on_done(
+                    claim, origin, self._in_flight.start(host_of(origin), clock), started_at
+                )
                 calls.append(WebhookCall(claim.prepared.template, _context(claim), on_done))
         self._caller.call_many(calls)
         if claimed.ended or failed:
             self._recorder.put([*claimed.ended, *failed])
 
     def _release(self, batch: Sequence[tuple[str, str]]) -> None:
-        for _, host in batch:
-            self._in_flight.release(host)
+        for _, origin in batch:
+            self._in_flight.release(host_of(origin))
 
     def _on_done(
-        self, claim: Claim, host: str, call: int, started_at: datetime
+        self, claim: Claim, origin: str, call: int, started_at: datetime
     ) -> Callable[[HttpRequest | None, HttpResult], None]:
         def on_done(request: HttpRequest | None, result: HttpResult) -> None:
             with self._changed:
                 clock = time.monotonic()
                 self._in_flight.end(call, clock, answered=result.status is not None)
-                failure = None if result.failure is None else result.failure.kind
-                pause = self._breakers.ended(host, failure, clock)
+                pause = self._breakers.ended(origin, reached(request, result), clock)
                 if pause is not None:
-                    self._circuit_changes.append((host, pause))
+                    self._circuit_changes.append((origin, pause))
                 if len(self._backlog) or pause is not None:
                     self._changed.notify()
             self._recorder.put([CallResult(claim, request, result, started_at, self._now())])

@@ -99,12 +99,12 @@ class JobService:
         return JobPage(items, query.page, query.limit, total)
 
     def circuits(self, jobs: Sequence[Job]) -> dict[str, datetime]:
-        """Until when the hosts of `jobs` are left alone because they could not be connected to; others are left out.
+        """Until when the origins of `jobs` are left alone because they could not be connected to; others are left out.
 
         Only to be seen, so a Redis that is away gives none.
         """
         try:
-            return self._platform.circuits.open_until(sorted({job.host for job in jobs}))
+            return self._platform.circuits.open_until(sorted({job.origin for job in jobs}))
         except TickSourceUnavailable:
             return {}
 

@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 
 from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.executions import ExecutionStatus
-from webhookcron.core.jobs import JobStatus, OverlapPolicy
+from webhookcron.core.jobs import JobStatus, OverlapPolicy, origin_of
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.fields import integer, integer_or_none, moment, moment_or_none
 
@@ -67,11 +67,11 @@ class JobOutcomes:
             documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, _CLAIM_PROJECTION))
         return {document["_id"]: _claim_state(document) for document in documents}
 
-    def hosts(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """The host that each of `job_ids` calls; missing ids are gone."""
+    def origins(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Scheme, host and port that each of `job_ids` calls (`origin_of`); missing ids are gone."""
         with driver_errors_translated():
-            documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, {"host": 1}))
-        return {document["_id"]: str(document.get("host", "")) for document in documents}
+            documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, {"webhookUrl": 1}))
+        return {document["_id"]: origin_of(str(document.get("webhookUrl", ""))) for document in documents}
 
     def count_outcomes(self, counts: Sequence[OutcomeCount], token: str) -> None:
         """Add a group of outcomes to the counters, each job's once however often this is called with `token`."""

@@ -1,4 +1,4 @@
-"""Where one sees that a host's circuit is open: told by workers, read by the API. Nothing is decided by it."""
+"""Where one sees that an origin's circuit is open: told by workers, read by the API. Nothing is decided by it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from webhookcron.ticks.source import SHARD
 
 
 class CircuitBoard:
-    """Keys `wc:{0}:circuit:HOST`, until when the circuit is open in ms. Raises TickSourceUnavailable."""
+    """Keys `wc:{0}:circuit:ORIGIN`, until when the circuit is open in ms. Raises TickSourceUnavailable."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "wc") -> None:
         self._redis = redis
         self._prefix = f"{key_prefix}:{SHARD}:circuit:"
 
-    def opened(self, host: str, until: datetime, pause: timedelta) -> None:
-        """A worker leaves `host` alone until then; forgotten by itself."""
+    def opened(self, origin: str, until: datetime, pause: timedelta) -> None:
+        """A worker leaves `origin` alone until then; forgotten by itself."""
         with driver_errors_translated():
-            self._redis.set(self._prefix + host, to_ms(until), px=max(1, int(pause.total_seconds() * 1000)))
+            self._redis.set(self._prefix + origin, to_ms(until), px=max(1, int(pause.total_seconds() * 1000)))
 
-    def closed(self, host: str) -> None:
-        """A worker reached `host` again."""
+    def closed(self, origin: str) -> None:
+        """A worker reached `origin` again."""
         with driver_errors_translated():
-            self._redis.delete(self._prefix + host)
+            self._redis.delete(self._prefix + origin)
 
-    def open_until(self, hosts: Sequence[str]) -> dict[str, datetime]:
-        """Until when the circuits of `hosts` are open; closed ones are left out."""
-        if not hosts:
+    def open_until(self, origins: Sequence[str]) -> dict[str, datetime]:
+        """Until when the circuits of `origins` are open; closed ones are left out."""
+        if not origins:
             return {}
         with driver_errors_translated():
-            values: Any = self._redis.mget([self._prefix + host for host in hosts])
+            values: Any = self._redis.mget([self._prefix + origin for origin in origins])
         return {
-            host: from_ms(int(value)) for host, value in zip(hosts, values, strict=True) if value is not None
+            origin: from_ms(int(value))
+            for origin, value in zip(origins, values, strict=True)
+            if value is not None
         }

@@ -13,10 +13,11 @@ import pytest
 
 from webhookcron.core.errors import StoreUnavailable
 from webhookcron.core.outcomes import Failure, FailureKind
+from webhookcron.delivery.breakers import OPENS_AFTER
 from webhookcron.delivery.caller import WebhookCall
 from webhookcron.delivery.engine import Engine
-from webhookcron.delivery.intake import HostsOfJobs
-from webhookcron.delivery.transport_types import HttpResult
+from webhookcron.delivery.intake import OriginsOfJobs
+from webhookcron.delivery.transport_types import HttpRequest, HttpResult
 
 
 class Calls:
@@ -47,10 +48,15 @@ class Calls:
     def under_way(self) -> Counter[str]:
         return Counter(host for host, _ in self._under_way.values())
 
-    def end(self, execution_id: str, result: HttpResult | None = None) -> None:
+    def under_way_ids(self) -> list[str]:
+        return list(self._under_way)
+
+    def end(
+        self, execution_id: str, result: HttpResult | None = None, request: HttpRequest | None = None
+    ) -> None:
         with self._lock:
             _, call = self._under_way.pop(execution_id)
-        call.on_done(None, result or HttpResult(status=200))
+        call.on_done(request, result or HttpResult(status=200))
 
     def close(self, _drain_seconds: float) -> None:
         self.closed = True
@@ -58,6 +64,7 @@ class Calls:
             self.end(execution_id, CANCELLED)
 
 
+REQUEST = HttpRequest(method="POST", url="http://shop.example:81/hook", timeout_ms=1000)
 CANCELLED = HttpResult(failure=Failure(FailureKind.CANCELLED, "the worker stops"))
 
 
@@ -76,7 +83,7 @@ def start_engine(world: Any, calls: Calls) -> Iterator[Callable[..., Engine]]:
         recorder = recorder or world.recorder(now, on_recorded=lambda count: holder.engine.recorded(count))
         holder.engine = engine = Engine(
             claimer=claimer or world.claimer(now),
-            hosts=HostsOfJobs(world.jobs),
+            origins=OriginsOfJobs(world.jobs),
             caller=calls,  # type: ignore[arg-type]
             transport=calls,  # type: ignore[arg-type]
             recorder=recorder,
@@ -161,6 +168,34 @@ def test_a_hanging_host_does_not_keep_the_others_waiting(
     engine.offer(ids["quick"])
     eventually(lambda: statuses(world, ids["quick"]) == {"success": 60})
     assert calls.under_way() == {"hanging.example": 4}
+
+
+def test_a_port_that_refuses_keeps_nothing_from_another_port_of_its_host(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Callable[..., Any]
+) -> None:
+    closed = world.job(world.every(1), url="http://shop.example:81/hook", misfire_grace_ms=3_600_000)
+    world.tick(world.at(20))
+    to_closed = world.take_pushed()
+    calls.answers = lambda host: host == "shop.example"
+    engine = start_engine(per_host=1)
+    engine.offer(to_closed)
+    for _ in range(OPENS_AFTER):
+        eventually(lambda: bool(calls.under_way_ids()))
+        calls.end(
+            calls.under_way_ids()[0],
+            HttpResult(failure=Failure(FailureKind.CONNECT, "refused")),
+            request=REQUEST,
+        )
+
+    open_ = world.job(world.every(1), url="http://shop.example/hook", misfire_grace_ms=3_600_000)
+    world.tick(world.at(22))
+    ids = [execution_id for execution_id in world.take_pushed() if execution_id.startswith(open_.id)]
+    engine.offer(ids)
+
+    eventually(lambda: statuses(world, ids) == {"success": len(ids)})
+    assert ids
+    assert len(calls.started) == OPENS_AFTER + len(ids), "the closed port was left alone"
+    assert closed.host == open_.host
 
 
 def test_what_is_claimed_elsewhere_gives_its_place_back(
