@@ -88,7 +88,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"webhookUrl": "javascript:alert(1)"}, "webhookUrl"),
     ({"webhookUrl": "http://localhost/"}, "webhookUrl"),
     ({"webhookUrl": "http://[::1]/"}, "webhookUrl"),
-    ({"webhookUrl": "https://example.com/" + "x" * 5000}, "webhookUrl"),
+    ({"webhookUrl": "https://example.com/" + "x" * 8000}, "webhookUrl"),
     ({"method": "TRACE"}, "method"),
     ({"method": "post"}, "method"),
     ({"headers": {"X-A": "1\r\nX-B: 2"}}, "headers"),
