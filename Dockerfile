@@ -4,7 +4,10 @@ WORKDIR /build
 RUN python -m venv /opt/webhookcron
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY webhookcron ./webhookcron
-RUN /opt/webhookcron/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt .
+# docker build --build-arg EXTRAS=apprise,otel: more channels for alerts, traces.
+ARG EXTRAS=
+RUN /opt/webhookcron/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
+    ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.11-slim
 RUN groupadd --gid 10001 webhookcron \

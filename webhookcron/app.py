@@ -112,7 +112,7 @@ def _connected(settings: Settings) -> Platform:
     # Connecting brings the drivers along, which importing this module does not need.
     from webhookcron.wiring import connect, prepare_database
 
-    platform = connect(settings)
+    platform = connect(settings, part="api")
     try:
         prepare_database(platform.database)
     except StoreUnavailable as error:

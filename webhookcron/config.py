@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,6 +104,12 @@ class Settings:
     """While a job keeps failing, its alerts come together so often."""
     apprise_urls: tuple[str, ...] = field(default=(), repr=False)
     """Where alerts with the channel `operator` go, in Apprise's notation."""
+    traces_url: str = ""
+    """Where traces go by OTLP; empty = there are none."""
+    traces_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """What is sent to the collector besides: (name, value)."""
+    traces_ratio: float = 1.0
+    """The part of all executions whose traces are recorded, 0 to 1."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "console"
@@ -236,6 +243,9 @@ VARIABLES: tuple[Variable, ...] = (
         default="60",
     ),
     Variable(name=PREFIX + "APPRISE_URLS", field="apprise_urls", read=values.apprise_urls, secret=True),
+    Variable(name=PREFIX + "TRACES_URL", field="traces_url", read=values.collector_url),
+    Variable(name=PREFIX + "TRACES_HEADERS", field="traces_headers", read=values.header_fields, secret=True),
+    Variable(name=PREFIX + "TRACES_RATIO", field="traces_ratio", read=values.fraction, default="1"),
     Variable(
         name=PREFIX + "LOG_LEVEL",
         field="log_level",
@@ -267,6 +277,10 @@ def load_settings(environ: Mapping[str, str], *, role: Role) -> Settings:
                 raise SettingsError(f"{variable.name} must be {error}") from None
         elif role in variable.required_by:
             raise SettingsError(_missing(variable))
+    if "traces_url" in found and not _traces_installed():
+        raise SettingsError(
+            f"{PREFIX}TRACES_URL must be unset unless its packages are installed: pip install 'webhookcron[otel]'"
+        )
     if "redis_url" in found:
         found.setdefault("celery_broker_url", values.broker_url_of_redis(found["redis_url"]))
     return Settings(**found)
@@ -283,6 +297,13 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
         lines[name] = f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
     return lines
+
+
+def _traces_installed() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _text_of(variable: Variable, environ: Mapping[str, str]) -> str | None:

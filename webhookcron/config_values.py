@@ -19,6 +19,8 @@ SECRET_KEY_MIN_CHARACTERS = 16
 
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110 section 5.6.2."""
 _RATE = re.compile(r"([0-9]{1,7})\s*(?:per|/)\s*(?:([0-9]{1,5})\s*)?(second|minute|hour|day)s?", re.ASCII)
 _DATABASE_FORBIDDEN = frozenset('/\\. "$*<>:|?\0')
 """MongoDB manual, "Restrictions on Database Names": the union of what Unix and Windows servers refuse."""
@@ -139,6 +141,44 @@ def apprise_urls(text: str) -> tuple[str, ...]:
     if any(re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", url, re.IGNORECASE) is None for url in urls):
         raise ValueError("URLs that Apprise knows, separated by blanks, such as slack://… or mailto://…")
     return urls
+
+
+def collector_url(text: str) -> str:
+    """The URL of an OTLP collector's endpoint for traces, path included; credentials are headers' business."""
+    wanted = "the http:// or https:// URL of an OTLP collector, as http://collector:4318/v1/traces"
+    try:
+        parts = urlsplit(text)
+        complete = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        raise ValueError(wanted) from None
+    if (
+        parts.scheme not in ("http", "https")
+        or not complete
+        or parts.path in ("", "/")
+        or not text.isprintable()
+    ):
+        raise ValueError(wanted)
+    return text
+
+
+def header_fields(text: str) -> tuple[tuple[str, str], ...]:
+    """Header fields as name=value, separated by commas."""
+    found: list[tuple[str, str]] = []
+    for part in items(text):
+        name, separator, value = (piece.strip() for piece in part.partition("="))
+        if not separator or _TOKEN.fullmatch(name) is None or not (value.isascii() and value.isprintable()):
+            raise ValueError(
+                "header fields as name=value separated by commas, such as Authorization=Bearer …"
+            )
+        found.append((name, value))
+    return tuple(found)
+
+
+def fraction(text: str) -> float:
+    """A part of a whole, from 0 to 1."""
+    if re.fullmatch(r"(0|1|0?\.[0-9]{1,9}|1\.0+)", text) is None:
+        raise ValueError("a number from 0 to 1, such as 0.05")
+    return float(text)
 
 
 def host_to_bind(text: str) -> str:

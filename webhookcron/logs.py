@@ -34,6 +34,8 @@ _CHATTY_LIBRARIES = {
     "celery": logging.WARNING,
     "urllib3": logging.WARNING,
     "kombu": logging.WARNING,
+    # Told once, by `webhookcron.tracing`; the library does so for each batch.
+    "opentelemetry": logging.CRITICAL,
 }
 """Libraries that tell their inner life at debug or info; asked for debug, they would drown the rest."""
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from socket import AF_UNSPEC, SOCK_STREAM, gaierror, getaddrinfo
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
@@ -32,13 +33,14 @@ from webhookcron.core.executions import Reason
 from webhookcron.core.targets import TargetPolicy
 from webhookcron.delivery.broker import ALERT_TASK, Publisher, celery_app, queue_depth
 from webhookcron.delivery.caller import WebhookCaller
-from webhookcron.delivery.claimer import Claimer
+from webhookcron.delivery.claimer import Claimer, EndedClaim
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.engine import Engine
 from webhookcron.delivery.intake import OriginsOfJobs
 from webhookcron.delivery.oauth import OAuthTokens
 from webhookcron.delivery.overlap import OverlapSlots
 from webhookcron.delivery.recorder import Recorder
+from webhookcron.delivery.results import CallResult, Record
 from webhookcron.delivery.secrets import SecretBox
 from webhookcron.delivery.transport import Transport
 from webhookcron.delivery.worker import register, serve
@@ -67,6 +69,10 @@ from webhookcron.ticks.scheduler import Scheduler
 from webhookcron.ticks.source import TickSource
 from webhookcron.ticks.sweep import Sweep
 from webhookcron.ticks.ticker import Ticker
+
+if TYPE_CHECKING:
+    # Its packages are an extra.
+    from webhookcron.tracing.spans import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +118,10 @@ class Platform:
     target_policy: TargetPolicy
     enqueue: Callable[[Sequence[str]], None]
     """Pushes execution ids to the workers; raises BrokerUnavailable."""
+    traces: Traces | None = None
+    """None = traces are off."""
+    close_traces: Callable[[], None] = lambda: None
+    """Sends the last traces."""
 
     def queue_depth(self) -> int:
         """Messages that wait at the broker. Raises BrokerUnavailable."""
@@ -123,21 +133,30 @@ class Platform:
 
     def close(self) -> None:
         """Give the connections back."""
+        self.close_traces()
         self.mongo_client.close()
         self.redis.close()
         self.celery.close()
 
 
-def connect(settings: Settings) -> Platform:
-    """The platform of `settings`. Nothing is connected yet, so nothing can be away yet."""
+def connect(settings: Settings, *, part: str) -> Platform:
+    """The platform of `settings` in a process that is `part`: api, ticker or worker.
+
+    Nothing is connected yet, so nothing can be away yet.
+    """
     client = mongo.connect(settings.mongodb_uri)
     database = mongo.database_of(client)
     redis = redis_client.connect(settings.redis_url)
     celery = celery_app(settings.celery_broker_url, key_prefix=settings.key_prefix)
     jobs = JobStore(database, SecretBox(settings.secret_keys))
-    executions = ExecutionStore(database)
     source = TickSource(redis, key_prefix=settings.key_prefix)
     clock = PlatformClock(redis, on_jump=_report_jump)
+    executions = ExecutionStore(database)
+    traces, close_traces = _traces(settings, part=part, queue=celery.conf.task_default_queue)
+    if traces is not None:
+        from webhookcron.tracing.wrapping import TracedExecutions
+
+        executions = TracedExecutions(database, traces, now=clock.now)
     enqueue = Publisher(celery).enqueue
     return Platform(
         settings=settings,
@@ -163,6 +182,22 @@ def connect(settings: Settings) -> Platform:
         ),
         target_policy=target_policy(settings),
         enqueue=enqueue,
+        traces=traces,
+        close_traces=close_traces,
+    )
+
+
+def _traces(settings: Settings, *, part: str, queue: str) -> tuple[Traces | None, Callable[[], None]]:
+    if not settings.traces_url:
+        return None, lambda: None
+    from webhookcron.tracing.export import open_traces
+
+    return open_traces(
+        settings.traces_url,
+        dict(settings.traces_headers),
+        ratio=settings.traces_ratio,
+        part=part,
+        queue=queue,
     )
 
 
@@ -179,7 +214,7 @@ def target_policy(settings: Settings) -> TargetPolicy:
 def run_ticker(settings: Settings) -> None:
     """Tick and reconcile until SIGTERM or SIGINT. Waits for MongoDB and Redis as long as it takes."""
     stop = _stop_on_signals()
-    platform = connect(settings)
+    platform = connect(settings, part="ticker")
     with ExitStack() as stack:
         stack.callback(platform.close)
         if not _wait_for_stores(platform, stop):
@@ -257,7 +292,7 @@ def _chores(platform: Platform) -> Chores:
 def run_worker(settings: Settings) -> None:
     """Deliver until SIGTERM or SIGINT. Waits for MongoDB and Redis as long as it takes."""
     stop = _stop_on_signals()
-    platform = connect(settings)
+    platform = connect(settings, part="worker")
     with ExitStack() as stack:
         stack.callback(platform.close)
         if not _wait_for_stores(platform, stop):
@@ -329,7 +364,7 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
         dice=random.Random(),
         on_recorded=lambda count: engine.recorded(count),
         more_to_come=lambda: engine.more_to_come(),
-        observe=metrics.recorded,
+        observe=_observer(metrics, platform.traces),
         failures_kept=settings.failure_retention_factor,
     )
     engine = Engine(
@@ -337,7 +372,7 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
             jobs=platform.jobs, executions=platform.executions, slots=slots, now=now, pause=stopping.wait
         ),
         origins=OriginsOfJobs(platform.jobs),
-        caller=WebhookCaller(transport, OAuthTokens(transport), now=now),
+        caller=_caller(platform, transport),
         transport=transport,
         recorder=recorder,
         enqueue=platform.enqueue,
@@ -352,6 +387,29 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
         on_circuit=lambda origin, seconds: _show_circuit(platform, origin, seconds),
     )
     return engine
+
+
+def _observer(
+    metrics: WorkerMetrics, traces: Traces | None
+) -> Callable[[Sequence[CallResult | EndedClaim], Sequence[Record]], None]:
+    """Who is told of each group of results that was written."""
+    if traces is None:
+        return metrics.recorded
+
+    def observe(group: Sequence[CallResult | EndedClaim], records: Sequence[Record]) -> None:
+        metrics.recorded(group, records)
+        traces.recorded(group, records)
+
+    return observe
+
+
+def _caller(platform: Platform, transport: Transport) -> WebhookCaller:
+    tokens, now = OAuthTokens(transport), platform.clock.now
+    if platform.traces is None:
+        return WebhookCaller(transport, tokens, now=now)
+    from webhookcron.tracing.wrapping import TracedCaller
+
+    return TracedCaller(transport, tokens, platform.traces, now=now)
 
 
 def _show_circuit(platform: Platform, origin: str, seconds: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from webhookcron import config
 from webhookcron.config import VARIABLES, Role, Settings, SettingsError, load_settings, unknown_variables
 
 REPOSITORY = Path(__file__).parents[2]
@@ -81,6 +82,20 @@ def test_defaults_are_as_documented() -> None:
         ),
         ("WEBHOOKCRON_TICK_INTERVAL_MS", "20", "tick_interval_ms", 20),
         ("WEBHOOKCRON_LOG_LEVEL", "WARNING", "log_level", "warning"),
+        (
+            "WEBHOOKCRON_TRACES_URL",
+            "https://otlp.example.com/v1/traces",
+            "traces_url",
+            "https://otlp.example.com/v1/traces",
+        ),
+        (
+            "WEBHOOKCRON_TRACES_HEADERS",
+            "Authorization=Basic dXNlcjpwYXNz==, X-Tenant=cron",
+            "traces_headers",
+            (("Authorization", "Basic dXNlcjpwYXNz=="), ("X-Tenant", "cron")),
+        ),
+        ("WEBHOOKCRON_TRACES_RATIO", "0.05", "traces_ratio", 0.05),
+        ("WEBHOOKCRON_TRACES_RATIO", "0", "traces_ratio", 0.0),
         ("WEBHOOKCRON_LOG_FORMAT", "json", "log_format", "json"),
         ("CELERY_BROKER_URL", "amqp://guest@mq//", "celery_broker_url", "amqp://guest@mq//"),
         (
@@ -138,6 +153,15 @@ def test_it_reads_each_variable_into_its_field(name: str, text: str, field: str,
         ("WEBHOOKCRON_WORKER_CONCURRENCY", "0", "a whole number from 1"),
         ("WEBHOOKCRON_MAX_PER_HOST", "many", "a whole number from 1"),
         ("WEBHOOKCRON_DRAIN_SECONDS", "3601", "a whole number from 0 to 3600"),
+        ("WEBHOOKCRON_TRACES_URL", "collector:4318", "the http:// or https:// URL"),
+        ("WEBHOOKCRON_TRACES_URL", "http://collector:4318", "as http://collector:4318/v1/traces"),
+        ("WEBHOOKCRON_TRACES_URL", "http://user:pw@collector:4318/v1/traces", "the http:// or https:// URL"),
+        ("WEBHOOKCRON_TRACES_HEADERS", "Bearer t0ken", "name=value"),
+        ("WEBHOOKCRON_TRACES_HEADERS", "X Y=1", "name=value"),
+        ("WEBHOOKCRON_TRACES_HEADERS", "X=a\r\nY: b", "name=value"),
+        ("WEBHOOKCRON_TRACES_RATIO", "5%", "a number from 0 to 1"),
+        ("WEBHOOKCRON_TRACES_RATIO", "1.5", "a number from 0 to 1"),
+        ("WEBHOOKCRON_TRACES_RATIO", "nan", "a number from 0 to 1"),
         ("WEBHOOKCRON_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("WEBHOOKCRON_LOG_FORMAT", "xml", "one of console, json"),
     ],
@@ -234,6 +258,18 @@ def test_a_wrong_secret_is_not_in_the_message() -> None:
         load(MONGODB_URI="mongo://user:mongo-password@db/wc")
 
     assert "mongo-password" not in str(refusal.value)
+
+
+def test_traces_without_their_packages_are_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def not_found(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(config, "find_spec", not_found)
+    assert load().traces_url == ""
+    with pytest.raises(SettingsError, match=r"WEBHOOKCRON_TRACES_URL .* pip install 'webhookcron\[otel\]'"):
+        load(WEBHOOKCRON_TRACES_URL="http://collector:4318/v1/traces")
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -112,6 +112,7 @@ class FireContext:
     scheduled_at  the fire time, aware; for manual runs the moment of the trigger.
     attempt       from 1.
     trigger       schedule, manual, backfill or replay.
+    traceparent   the attempt's place in a trace (W3C Trace Context); None = traces are off.
     """
 
     job_id: str
@@ -120,3 +121,4 @@ class FireContext:
     scheduled_at: datetime
     attempt: int
     trigger: str
+    traceparent: str | None = None

@@ -32,6 +32,8 @@ from webhookcron.delivery.transport_types import HttpRequest
 
 ENVELOPE_TYPE = "cron.fired"
 JSON_TYPE = "application/json"
+TRACE_HEADER = "traceparent"
+"""W3C Trace Context section 3.2.1: lower case is preferred."""
 
 # No placeholder's value is longer, percent-encoded: the id of a replay of a backfilled execution has 92 characters.
 _LONGEST_VALUE = 128
@@ -148,6 +150,7 @@ class RequestTemplate:
             ("X-Webhookcron-Attempt", attempt),
             ("X-Webhookcron-Trigger", context.trigger),
             *self._token_header(access_token),
+            *self._trace_header(context.traceparent),
             *signature_headers(secrets, context.execution_id, int(now.timestamp()), body or b""),
         )
         return HttpRequest(
@@ -167,6 +170,12 @@ class RequestTemplate:
         for name, value in filled:
             check_header_value(name, value)
         return filled
+
+    def _trace_header(self, traceparent: str | None) -> tuple[tuple[str, str], ...]:
+        # A job that says what it is part of is believed.
+        if traceparent is None or any(name.lower() == TRACE_HEADER for name, _ in self.spec.headers):
+            return ()
+        return ((TRACE_HEADER, traceparent),)
 
     def _token_header(self, access_token: str | None) -> tuple[tuple[str, str], ...]:
         if not self.needs_token:
