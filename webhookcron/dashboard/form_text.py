@@ -11,8 +11,8 @@ from webhookcron.dashboard.durations import exact_duration, milliseconds
 
 
 def whole_number(text: str) -> int:
-    """The number. Raises ValueError, fit for a user."""
-    if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII):
+    """The number, which may be below zero: the range is for others to judge. Raises ValueError, fit for a user."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
         raise ValueError("must be a whole number")
     return int(text)
 

@@ -16,6 +16,7 @@ import marshmallow as ma
 from webhookcron.api.json_body import BadJson, parse_json_body
 from webhookcron.api.schema_base import BaseSchema, camel_case
 from webhookcron.core.schedules import resolve_wall_time
+from webhookcron.core.zones import zone
 from webhookcron.dashboard import form_text
 from webhookcron.dashboard.durations import milliseconds
 from webhookcron.dashboard.form_errors import FormErrors
@@ -75,6 +76,9 @@ class JobForm:
                 wire[name] = self._moment(name, wire["timezone"])
             else:
                 wire[name] = self._text(name)
+        needed = {"cron": "cron_expression", "interval": "interval_value", "once": "run_at"}.get(type_)
+        if needed is not None:
+            self._need(needed)
         for name in ("start_at", "end_at"):
             wire[name] = self._moment(name, wire["timezone"])
         return _without_none(wire)
@@ -114,6 +118,7 @@ class JobForm:
             curve: dict[str, Any] = {
                 target: self._read(name, milliseconds) for name, target in _DELAYS.items()
             }
+            self._need("retry_delay")
             return curve | {"retry_backoff": self._text("retry_backoff")}
         delays = self._read("retry_delays", form_text.delays)
         return {"retry_delays_ms": delays or None}
@@ -127,20 +132,23 @@ class JobForm:
         return self._json("payload", text)
 
     def _success_body(self) -> dict[str, Any] | None:
-        kind = self._text("success_body_kind")
-        if kind == "pattern":
-            return _without_none({"pattern": self._text("success_pattern")})
-        if kind != "json":
-            return None
-        rule: dict[str, Any] = {"json_path": self._text("success_json_path")}
-        expected = self._text("success_equals")
-        if expected is not None:
-            rule["equals"] = self._json("success_equals", expected)
-        return _without_none(rule)
+        match self._choice("success_body_kind", ("pattern", "json")):
+            case "pattern":
+                self._need("success_pattern")
+                return _without_none({"pattern": self._text("success_pattern")})
+            case "json":
+                self.errors.body_rule_field = "success_json_path"
+                self._need("success_json_path")
+                self._need("success_equals")
+                path, expected = self._text("success_json_path"), self._text("success_equals")
+                if path is None or expected is None:
+                    return None
+                return {"json_path": path, "equals": self._json("success_equals", expected)}
+        return None
 
     def _auth(self) -> dict[str, Any] | None:
-        type_ = self._text("auth_type")
-        if type_ is None or type_ not in AUTH_FIELDS:
+        type_ = self._choice("auth_type", tuple(AUTH_FIELDS))
+        if type_ is None:
             return None
         return _without_none(
             {"type": type_, **{name: self._text(f"auth_{name}") for name in AUTH_FIELDS[type_]}}
@@ -150,6 +158,17 @@ class JobForm:
 
     def _text(self, name: str) -> str | None:
         return self._form.get(name, "").strip().replace("\r\n", "\n") or None
+
+    def _need(self, name: str) -> None:
+        if self._text(name) is None:
+            self.errors.add(name, "is needed")
+
+    def _choice(self, name: str, words: tuple[str, ...]) -> str | None:
+        word = self._text(name)
+        if word is None or word in words:
+            return word
+        self.errors.add(name, f"must be one of {', '.join(words)}")
+        return None
 
     def _flag(self, name: str) -> bool:
         return self._form.get(name) == "on"
@@ -178,10 +197,15 @@ class JobForm:
             self.errors.add(name, "must be a date and a time such as 2030-01-31 09:00")
             return None
         try:
+            zone(timezone or "UTC")
+        except ValueError:
+            # It is unknown, which is told where the schedule is checked.
+            return wall.isoformat() if name == "run_at" else None
+        try:
             return resolve_wall_time(wall, timezone or "UTC").isoformat(timespec="milliseconds")
         except (ValueError, OverflowError):
-            # The zone is unknown, which is told where the schedule is checked.
-            return wall.isoformat() if name == "run_at" else None
+            self.errors.add(name, "must lie within the years 1970 to 9999")
+            return None
 
     def _read(self, name: str, read: Callable[[str], Any]) -> Any:
         text = self._text(name)
@@ -195,7 +219,7 @@ class JobForm:
 
 
 def loaded(schema: BaseSchema, wire: Mapping[str, Any], errors: FormErrors) -> dict[str, Any]:
-    """The values that the API's schema makes of `wire`; what it refuses is noted in `errors`."""
+    """The values that the API's schema makes of `wire`; what it refuses is left out, and noted in `errors`."""
     on_the_wire = {
         camel_case(name): _camel(value) if value and name in _OBJECTS else value
         for name, value in wire.items()
@@ -204,7 +228,8 @@ def loaded(schema: BaseSchema, wire: Mapping[str, Any], errors: FormErrors) -> d
         values: dict[str, Any] = schema.load(on_the_wire)
     except ma.ValidationError as error:
         errors.take(error.messages_dict)
-        return {}
+        valid: dict[str, Any] = error.valid_data  # type: ignore[assignment]
+        return {name: value for name, value in valid.items() if camel_case(name) not in error.messages_dict}
     return values
 
 

@@ -55,20 +55,3 @@ ADVANCED_FIELDS = frozenset(
     """.split()  # noqa: SIM905
 )
 """The fields that are folded away until one of them is wrong."""
-
-LABELS: dict[str, str] = {
-    "webhook_url": "URL",
-    "run_at": "At",
-    "interval_value": "Every",
-    "interval": "Unit",
-    "max_retries": "Retries",
-    "retry_delays": "Delay before each retry",
-    "timeout": "Deadline",
-    "jitter": "Spread",
-    "start_at": "Not before",
-    "end_at": "Not after",
-    "misfire_grace": "Grace",
-    "success_statuses": "Success statuses",
-    "catch_up_limit": "Catch-up limit",
-}
-"""What fields are called in the list of errors, where that is not their name in other letters."""

@@ -56,7 +56,11 @@ def schedule_from_fields(
     given = {name: value for name, value in values.items() if value is not None}
     timezone = given.get("timezone", context.default_timezone)
     type_ = _type_of(given, errors)
-    if not _check_zone(timezone, errors) or type_ is None:
+    zone_is_known = _check_zone(timezone, errors)
+    if not zone_is_known and type_ is ScheduleType.CRON:
+        # The expression needs no zone to be judged: one answer tells both.
+        _cron_rule(given, timezone, context, errors)
+    if not zone_is_known or type_ is None:
         return None
     bounds: dict[str, Any] = {"start_at": given.get("start_at"), "end_at": given.get("end_at")}
     if bounds["start_at"] and bounds["end_at"] and bounds["end_at"] < bounds["start_at"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from webhookcron.core.jobs import JobStatus
+from webhookcron.dashboard.form_labels import label_of
 
 NEW = "/dashboard/jobs/new"
 RIGHT = {"name": "Report", "cron_expression": "0 9 * * 1", "webhook_url": "https://example.com/hook"}
@@ -40,13 +42,18 @@ def test_everything_that_is_wrong_is_told_at_once(visitor: Any) -> None:
         "max_retries": "1000",
         "timezone": "Berlin",
     }
-    errors: dict[str, str] = {}
     page = visitor.submit(visitor.get(NEW), NEW, **wrong)
-    errors |= page.errors
-    # What the schema refuses hides what the service would.
-    page = visitor.submit(page, NEW, max_retries="3")
-    errors |= page.errors
-    assert {"max_retries", "webhook_url", "success_statuses", "timezone", "auth_header_name"} <= set(errors)
+    assert set(page.errors) == {
+        "max_retries", "webhook_url", "success_statuses", "timezone", "cron_expression", "auth_header_name",
+    }  # fmt: skip
+
+
+def test_the_list_of_errors_calls_fields_as_their_labels_do(visitor: Any) -> None:
+    labels = dict(re.findall(r'<label for="(\w+)">([^<]+?) ?<', visitor.get(NEW).html))
+    assert len(labels) > 40
+    # These stand below a heading that says more.
+    headed = {"auth_type": "Kind", "auth_header_value": "Value"}
+    assert labels == {field: label_of(field) for field in labels} | headed
 
 
 def test_the_signing_secret_is_shown_once(visitor: Any) -> None:

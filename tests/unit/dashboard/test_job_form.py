@@ -12,9 +12,11 @@ from webhookcron.core.request_spec import AuthSpec, AuthType, RequestSpec, Signi
 from webhookcron.core.retries import Backoff, RetryPolicy
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 from webhookcron.core.targets import TargetPolicy
+from webhookcron.dashboard.form_errors import FormErrors
 from webhookcron.dashboard.job_form import JobForm, loaded
 from webhookcron.dashboard.job_form_values import moments_of, payload_of, values_of_job, values_of_new_job
 from webhookcron.service.definitions import Definition, DefinitionRules
+from webhookcron.service.errors import Invalid
 
 NOW = datetime(2030, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -179,6 +181,18 @@ def test_a_new_job_needs_a_name_a_schedule_and_a_url_only() -> None:
         ({"webhook_url": ""}, "webhook_url"),
         ({"method": "BREW"}, "method"),
         ({"key": "a b"}, "key"),
+        ({"cron_expression": ""}, "cron_expression"),
+        ({"interval_value": "", "schedule_type": "interval"}, "interval_value"),
+        ({"run_at": "", "schedule_type": "once"}, "run_at"),
+        ({"start_at": "0001-01-01T00:00"}, "start_at"),
+        ({"end_at": "9999-12-31T23:59"}, "end_at"),
+        ({"auth_type": "magic"}, "auth_type"),
+        ({"success_body_kind": "magic"}, "success_body_kind"),
+        ({"success_body_kind": "pattern"}, "success_pattern"),
+        ({"success_body_kind": "json", "success_equals": "1"}, "success_json_path"),
+        ({"success_body_kind": "json", "success_json_path": "$.a"}, "success_equals"),
+        ({"retry_mode": "curve"}, "retry_delay"),
+        ({"max_retries": "-1"}, "max_retries"),
     ],
 )
 def test_what_cannot_be_read_is_told_at_its_field(changes: dict[str, str], field: str) -> None:
@@ -188,6 +202,71 @@ def test_what_cannot_be_read_is_told_at_its_field(changes: dict[str, str], field
     form = JobForm(values | changes)
     loaded(CreateJobSchema(), form.definition(), form.errors)
     assert set(form.errors) == {field}
+
+
+def refused(**changes: str) -> FormErrors:
+    """What a new job with these changes is told."""
+    values = values_of_new_job("UTC") | {
+        "name": "x", "cron_expression": "0 9 * * 1", "webhook_url": "https://example.com",
+    }  # fmt: skip
+    form = JobForm(values | changes)
+    read = loaded(CreateJobSchema(), form.definition(), form.errors)
+    try:
+        RULES.build(read, now=NOW)
+    except Invalid as invalid:
+        form.errors.take_invalid(invalid)
+    return form.errors
+
+
+def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_page() -> None:
+    found = refused(
+        name="",
+        tags="a" * 51,
+        cron_expression="99 * * * *",
+        timezone="Mars/Olympus",
+        webhook_url="ftp://example.com",
+        payload="{",
+        headers="no colon",
+        auth_type="header",
+        auth_header_name="bad name",
+        auth_header_value="x",
+        max_retries="-1",
+        retry_delays="often",
+        timeout="1h",
+        success_statuses="abc",
+        success_body_kind="json",
+        success_json_path="a[",
+        success_equals="1",
+        max_runs="none",
+        jitter="99d",
+        signing_secret="x",
+        key="a b",
+    )
+    assert [field for field, _ in found.in_order()] == [
+        "name", "tags", "cron_expression", "timezone", "webhook_url", "payload", "headers",
+        "auth_header_name", "max_retries", "retry_delays", "timeout", "success_statuses", "success_json_path",
+        "max_runs", "jitter", "signing_secret", "key",
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_read_is_not_told_to_be_missing_too() -> None:
+    assert refused(schedule_type="once", run_at="tomorrow") == {
+        "run_at": ["must be a date and a time such as 2030-01-31 09:00"]
+    }
+
+
+def test_sentences_speak_of_the_form_not_of_the_api() -> None:
+    assert refused(timeout="1h")["timeout"] == ["must be a duration from 1s to 5m"]
+    assert refused(start_at="2031-01-02T00:00", end_at="2031-01-01T00:00")["end_at"] == [
+        "“Not after” must not lie before “Not before”"
+    ]
+    assert "(“Grace”, 1m)" in refused(schedule_type="once", run_at="2020-01-01T00:00")["run_at"][0]
+
+
+def test_the_expected_value_in_a_body_may_be_null() -> None:
+    form = JobForm({"success_body_kind": "json", "success_json_path": "$.error", "success_equals": "null"})
+    assert form.request()["success_body"] == {"json_path": "$.error", "equals": None}
+    assert form.errors == {}
 
 
 def test_only_the_fields_of_the_chosen_kind_count() -> None:

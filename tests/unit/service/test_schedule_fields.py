@@ -124,6 +124,13 @@ def test_it_names_the_field_that_is_wrong(
     assert said in errors[field][0]
 
 
+def test_a_wrong_zone_does_not_hide_a_wrong_expression(refusals: Callable[..., dict[str, Any]]) -> None:
+    assert set(refusals(timezone="Mars/Olympus", cron_expression="99 * * * *")) == {
+        "timezone",
+        "cron_expression",
+    }
+
+
 def test_a_schedule_that_is_over_may_stay(
     refusals: Callable[..., dict[str, Any]], job: Callable[..., Job], now: datetime
 ) -> None:

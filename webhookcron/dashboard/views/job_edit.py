@@ -14,10 +14,12 @@ from webhookcron.core.jobs import Job
 from webhookcron.core.zones import zone_names
 from webhookcron.dashboard.blueprint import blueprint
 from webhookcron.dashboard.form_errors import FormErrors
+from webhookcron.dashboard.form_labels import label_of
 from webhookcron.dashboard.guard import Viewer, leave_notice, signed_in
 from webhookcron.dashboard.job_form import JobForm, loaded
-from webhookcron.dashboard.job_form_choices import ADVANCED_FIELDS, CHOICES, CRON_EXAMPLES, LABELS
+from webhookcron.dashboard.job_form_choices import ADVANCED_FIELDS, CHOICES, CRON_EXAMPLES
 from webhookcron.dashboard.job_form_values import moments_of, payload_of, values_of_job, values_of_new_job
+from webhookcron.dashboard.state import dashboard
 from webhookcron.dashboard.template_tools import viewer_zone_name
 from webhookcron.service.conditions import Condition
 from webhookcron.service.errors import Invalid
@@ -48,6 +50,8 @@ def create_job(viewer: Viewer) -> Any:
             secret = job.request.signing_secrets[0].secret if job.request.signing else ""
             leave_notice("The job is saved.", secret=secret)
             return redirect(url_for("dashboard.job", job_id=job.id))
+    else:
+        _note_others(form.errors, values)
     return _page(request.form, form.errors)
 
 
@@ -80,7 +84,17 @@ def update_job(viewer: Viewer, job_id: str) -> Any:
         else:
             leave_notice("The changes are saved.")
             return redirect(url_for("dashboard.job", job_id=job_id))
+    else:
+        _note_others(form.errors, values, job)
     return _page(request.form, form.errors, job)
+
+
+def _note_others(errors: FormErrors, values: Mapping[str, Any], stored: Job | None = None) -> None:
+    """Let everything that is wrong be told at once: also what the service would refuse of what could be read."""
+    try:
+        services().jobs.rules.build(values, now=dashboard().now(), stored=stored)
+    except Invalid as invalid:
+        errors.take_invalid(invalid)
 
 
 def _condition() -> Condition:
@@ -100,7 +114,7 @@ def _page(values: Mapping[str, str], errors: FormErrors, job: Job | None = None)
         values=values,
         errors=errors,
         choices=CHOICES,
-        labels=LABELS,
+        label_of=label_of,
         advanced_open=bool(ADVANCED_FIELDS & errors.keys()),
         cron_examples=CRON_EXAMPLES,
         zones=sorted(zone_names()),

@@ -22,11 +22,10 @@ def preview_schedule(_viewer: Viewer) -> Any:
     """Words and fire times as a piece of page, or what is wrong by field."""
     form = JobForm(request.form)
     values = loaded(ScheduleFields(), form.schedule(), form.errors)
-    if not form.errors:
-        try:
-            preview = services().previews.of_fields(values, start=None, count=SHOWN)
-        except Invalid as error:
-            form.errors.take_invalid(error)
-        else:
-            return {"html": render_template("dashboard/_preview.html", preview=preview), "errors": {}}
-    return {"html": "", "errors": form.errors}
+    try:
+        preview = services().previews.of_fields(values, start=None, count=SHOWN)
+    except Invalid as error:
+        form.errors.take_invalid(error)
+    if form.errors:
+        return {"html": "", "errors": form.errors}
+    return {"html": render_template("dashboard/_preview.html", preview=preview), "errors": {}}
