@@ -126,7 +126,7 @@ def test_past_fire_times_are_shown_before_they_run(
 ) -> None:
     job = new_job(name="Hourly", cronExpression="0 * * * *", webhookUrl=receiver.url)
     user.open(f"/dashboard/jobs/{job['id']}")
-    user.click("a", "Run past fire times")
+    user.click("a", "Backfill")
     user.click("button", "Show what would run")
     user.sees("nothing has been made yet")
     assert "24 fire times" in user.find("[data-dry-run]").text
@@ -219,7 +219,7 @@ def test_holding_the_list_keeps_it_still(user: Any, receiver: Any, new_job: Call
 def test_an_api_key_is_made_shown_once_and_works(user: Any) -> None:
     user.open("/dashboard/account")
     user.fill("name", "deploy")
-    user.click("button", "Make a key")
+    user.click("button", "Create key")
     key = user.find("#shown-secret").text
     answer = requests.get(f"{user.url}/api/cron", headers={"Authorization": f"Bearer {key}"}, timeout=10)
     assert answer.status_code == 200

@@ -1,8 +1,11 @@
 // Questions before something is done, and short messages after it.
-export function ask(text, yes) {
+export function ask(text, yes, dangerous = false) {
   const dialog = document.querySelector("#confirm");
   dialog.querySelector("#confirm-text").textContent = text;
-  dialog.querySelector("[data-confirm-yes]").textContent = yes;
+  const button = dialog.querySelector("[data-confirm-yes]");
+  button.textContent = yes;
+  button.classList.toggle("primary", !dangerous);
+  button.classList.toggle("danger-fill", dangerous);
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -15,7 +18,8 @@ export function askBeforeSending() {
     const form = event.target;
     if (!form.dataset.confirm) return;
     event.preventDefault();
-    if (await ask(form.dataset.confirm, form.dataset.confirmLabel)) form.submit();
+    const dangerous = form.querySelector(".button.danger") !== null;
+    if (await ask(form.dataset.confirm, form.dataset.confirmLabel, dangerous)) form.submit();
   });
 }
 

@@ -44,7 +44,8 @@ export function start(main) {
       const ids = matching ?? chosen().map((box) => box.value);
       const amount = ids.length === 1 ? `“${names[ids[0]]}”` : `${ids.length.toLocaleString("en")} jobs`;
       const label = button.textContent.trim();
-      if (await question(button.dataset.words.replace("{n}", amount), label)) {
+      const dangerous = button.classList.contains("danger");
+      if (await question(button.dataset.words.replace("{n}", amount), label, dangerous)) {
         await run(bar.dataset.url, button.dataset.bulk, `${label}: ${amount}`, ids, names);
       }
     });
