@@ -41,6 +41,9 @@ These are the earliest ones: a ticker that stalled before the outage holds at mo
 there on, so whatever it still inserts meets a record.
 """
 
+CURSOR_BEHIND = timedelta(seconds=2)
+"""A cursor in MongoDB is at most so far behind: what is later than that and not accounted for there was not handled."""
+
 _ANY_NUMBER = 10**9
 """No bound: fire times are counted by arithmetic wherever there can be many."""
 
@@ -117,6 +120,15 @@ def is_missed(job: TickJob, fire_time: datetime, now: datetime) -> bool:
     no outage.
     """
     return fire_time < _missed_before(job, now)
+
+
+def is_by_cursor(job: TickJob, fire_time: datetime, now: datetime) -> bool:
+    """Whether it is so late that the cursor has to say if `fire_time` is still to be made, not the mirror.
+
+    A mirror that comes back with old data (a Redis that lost its last writes, or was restored) shows fire times that
+    were handled already, whose executions may be deleted by now.
+    """
+    return fire_time < now - CURSOR_BEHIND - timedelta(milliseconds=job.jitter_ms)
 
 
 def _missed_before(job: TickJob, now: datetime) -> datetime:

@@ -177,6 +177,10 @@ class BulkService:
     # --- removal
 
     def _delete(self, principal: Principal, jobs: Sequence[Job], now: datetime) -> Iterator[BulkItem]:
+        for job in jobs:
+            # What fell due before the deletion is on record, like all that ever did.
+            if job.status is JobStatus.ACTIVE and _has_pending(job, now):
+                self._platform.scheduler.settle(tick_job_of(job), now)
         gone = self._jobs.delete_many([(job.id, job.version) for job in jobs])
         removed = [job for job in jobs if job.id in gone]
         self._mirror.forget_many(removed)

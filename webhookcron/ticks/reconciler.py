@@ -113,15 +113,18 @@ class Reconciler:
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
     def compare_if_wanted(self, stop: threading.Event) -> None:
-        """Compare when it is time to, when the mirror is incomplete, or when another run of Redis answers."""
+        """Compare when it is time to, when the mirror is incomplete, or was compared under another run of Redis.
+
+        The run is kept in Redis: whoever holds the turn may die over its comparison, and then another one goes on.
+        """
         server_run = self._source.server_run()
-        other_run = self._server_run not in (None, server_run)
+        other_run = self._source.compared_run() != server_run
         due = self._compared_at is None or self._monotonic() - self._compared_at >= self._compare_every
         incomplete = self._compare_now.is_set() and self._source.generation() is None
         self._compare_now.clear()
+        if other_run and self._server_run not in (None, server_run):
+            log.warning("comparison.redis_restarted")
         if due or other_run or incomplete:
-            if other_run:
-                log.warning("comparison.redis_restarted")
             if self.compare_once(stop):
                 self._compared_at = self._monotonic()
             elif due:

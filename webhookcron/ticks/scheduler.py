@@ -25,6 +25,7 @@ from webhookcron.core.fires import (
     FirePlan,
     act_at,
     first_pending,
+    is_by_cursor,
     is_missed,
     needs_exact_cursor,
     plan_fires,
@@ -119,7 +120,7 @@ class Scheduler:
                 moves.append(corrected(fire, job, now))
             elif needs_exact_cursor(job):
                 exact.append(fire)
-            elif is_missed(job, fire.fire_time, now):
+            elif is_by_cursor(job, fire.fire_time, now):
                 late.append(_Pending(fire, job, fire.fire_time))
             else:
                 live.append(_Pending(fire, job, fire.fire_time))
@@ -137,7 +138,7 @@ class Scheduler:
         return fired
 
     def _by_cursor(self, late: Sequence[_Pending], moves: list[Advance], now: datetime) -> Iterator[_Pending]:
-        """Missed fire times from the cursor in MongoDB on: a Redis that came back with old data must not decide."""
+        """Late fire times from the cursor in MongoDB on: a Redis that came back with old data must not decide."""
         if not late:
             return
         fresh = self._jobs.tick_jobs([pending.job.id for pending in late])

@@ -8,6 +8,7 @@ Keys (all with the hash tag of their shard, so that one shard lives on one node 
     wc:{0}:gone:ID      string       version of a removed job (tombstone); expires after an hour
     wc:{0}:generation   string       written by a completed rebuild; gone after a flush
     wc:{0}:rebuild:ID   string       a comparison under way; gone after a flush, so that it does not count as complete
+    wc:{0}:compared     string       the run of the Redis server under which the last completed comparison began
     wc:{0}:turn:NAME    string       the ticker whose turn it is to sweep, or to compare
 
 Everything here can be rebuilt from MongoDB. It holds no secret and no definition: those are read from MongoDB.
@@ -104,6 +105,7 @@ class TickSource:
         self._due, self._jobs = base + "due", base + "jobs"
         self._generation = base + "generation"
         self._rebuild = base + "rebuild:"
+        self._compared = base + "compared"
         self._locks, self._tombstones, self._turns = base + "lock:", base + "gone:", base + "turn:"
         self._tick = _script(redis, "tick")
         self._put = _script(redis, "put")
@@ -233,14 +235,22 @@ class TickSource:
     def begin_rebuild(self) -> str:
         """A token for `complete_rebuild`, kept in Redis as long as its data is."""
         token = secrets.token_hex(8)
+        run = self.server_run()
         with driver_errors_translated():
-            self._redis.set(self._rebuild + token, "", px=int(REBUILD_EXPIRY.total_seconds() * 1000))
+            self._redis.set(self._rebuild + token, run, px=int(REBUILD_EXPIRY.total_seconds() * 1000))
         return token
 
     def complete_rebuild(self, token: str) -> bool:
         """Mark the mirror as complete; False when Redis lost its data since `token` was given out."""
         with driver_errors_translated():
-            return bool(self._complete(keys=[self._rebuild + token, self._generation], args=[token]))
+            keys = [self._rebuild + token, self._generation, self._compared]
+            return bool(self._complete(keys=keys, args=[token]))
+
+    def compared_run(self) -> str | None:
+        """The `server_run` under which the last completed comparison began; None when there was none."""
+        with driver_errors_translated():
+            run: Any = self._redis.get(self._compared)
+        return None if run is None else str(run)
 
     def server_run(self) -> str:
         """What tells one run of the Redis server from the next: after a restart or fail-over it is another."""

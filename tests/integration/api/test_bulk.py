@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -53,6 +54,18 @@ def test_it_deletes_and_cancels_what_waits(caller: Any, jobs: list[dict[str, Any
     shown = caller("GET", f"/api/execution-logs/{execution['id']}").get_json()
     assert (shown["status"], shown["reason"]) == ("cancelled", "deleted")
     assert platform.source.size() == 1
+
+
+def test_what_was_due_when_its_job_was_deleted_is_on_record(caller: Any, platform: Any) -> None:
+    job = caller.created(cronExpression="* * * * *")
+    ten_minutes_ago = platform.clock.now() - timedelta(minutes=10)
+    platform.database["jobs"].update_one({"_id": job["id"]}, {"$set": {"handledThrough": ten_minutes_ago}})
+    bulk(caller, "delete", ids=[job["id"]])
+    log = caller("GET", f"/api/execution-logs/job/{job['id']}").get_json()["items"]
+    reasons = [(execution["status"], execution["reason"]) for execution in log]
+    assert len(reasons) == 10
+    assert reasons.count(("skipped", "misfire")) in (8, 9)
+    assert set(reasons) == {("skipped", "misfire"), ("cancelled", "deleted")}
 
 
 def test_it_triggers(caller: Any, jobs: list[dict[str, Any]], pushed: list[str]) -> None:

@@ -16,7 +16,7 @@ from webhookcron.ticks import comparison as module
 from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.comparison import Compared, FullComparison
 from webhookcron.ticks.reconciler import Reconciler
-from webhookcron.ticks.source import MirrorEntry
+from webhookcron.ticks.source import MirrorEntry, TickSource
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +164,15 @@ class Sweeps:
         return type("Swept", (), {"more": False})
 
 
+class Restarting(TickSource):
+    """A tick source whose server says to be another run when told so."""
+
+    run = "one"
+
+    def server_run(self) -> str:
+        return self.run
+
+
 def reconciler(
     world: Any, sweep: Any = None, every: timedelta = timedelta(hours=1), **parts: Any
 ) -> Reconciler:
@@ -172,7 +181,7 @@ def reconciler(
         "source": world.source,
         "clock": PlatformClock(world.redis),
         "sweep": sweep or Sweeps(),
-        "comparison": FullComparison(jobs=world.jobs, source=world.source),
+        "comparison": FullComparison(jobs=world.jobs, source=parts.get("source", world.source)),
         "compare_every": every,
     }
     return Reconciler(**(values | parts))
@@ -216,20 +225,58 @@ def test_it_compares_at_start_when_asked_and_by_interval(world: Any) -> None:
 
 
 def test_it_compares_when_another_run_of_redis_answers(world: Any) -> None:
-    runs = iter(["one", "one", "two", "two"])
-
-    class Restarted(BetweenLooks):
-        def server_run(self) -> str:
-            return next(runs)
-
     job = world.job()
-    one = reconciler(world, source=Restarted(world.source, lambda: None))
+    source = Restarting(world.redis)
+    one = reconciler(world, source=source)
     found = []
-    for _ in range(4):
+    for run in ("one", "one", "two", "two"):
+        source.run = run
         world.redis.zrem("wc:{0}:due", job.id)
         one.compare_if_wanted(threading.Event())
         found.append(world.mirrored(job)[2] is not None)
     assert found == [True, False, True, False]
+
+
+def test_it_compares_after_a_restart_of_redis_although_who_had_the_turn_died(world: Any) -> None:
+    job = world.job()
+    source = Restarting(world.redis)
+    one, two = reconciler(world, source=source), reconciler(world, source=source)
+    for each in (one, two):
+        each.compare_if_wanted(threading.Event())
+    source.run = "another"
+    world.redis.set("wc:{0}:turn:compare", "dead", px=30_000)
+    world.redis.zrem("wc:{0}:due", job.id)
+    for _ in range(3):
+        one.compare_if_wanted(threading.Event())
+    assert world.mirrored(job)[2] is None
+    world.redis.delete("wc:{0}:turn:compare")
+    one.compare_if_wanted(threading.Event())
+    assert world.mirrored(job)[2] == 60
+    world.redis.zrem("wc:{0}:due", job.id)
+    two.compare_if_wanted(threading.Event())
+    assert world.mirrored(job)[2] is None, "one comparison is enough for all"
+
+
+def test_a_job_that_was_taken_for_gone_is_mirrored_again(world: Any) -> None:
+    job = world.job()
+    comparison = FullComparison(jobs=world.jobs, source=world.source)
+
+    class Behind:
+        """A member of MongoDB that does not know the newest job yet."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.jobs, name)
+
+        def active_jobs(self, _batch: int) -> Any:
+            return iter(())
+
+        def tick_jobs(self, _ids: Any) -> dict[str, Any]:
+            return {}
+
+    FullComparison(jobs=Behind(), source=world.source).run(threading.Event())  # type: ignore[arg-type]
+    assert world.mirrored(job) == (None, None, None)
+    assert comparison.run(threading.Event()).missing == 1
+    assert world.mirrored(job) == (1, 60, 60)
 
 
 def test_it_completes_jobs_whose_schedule_is_over(world: Any) -> None:

@@ -233,6 +233,20 @@ def test_old_data_of_redis_makes_no_fire_time_missed_that_was_handled(world: Any
     assert not [execution for execution in world.log(job) if execution.skipped_count]
 
 
+def test_old_data_of_redis_makes_nothing_again_whose_record_was_deleted(world: Any) -> None:
+    job = world.job(misfire_grace_ms=86_400_000)
+    world.tick(world.at(600))
+    world.deliver(world.at(601))
+    for execution in world.log(job):
+        world.executions.delete(
+            execution.id, owner_id=None, handled_through=world.stored(job).handled_through
+        )
+    world.source.put([MirrorEntry(job.id, 1, world.at(300), world.at(300))])
+    world.tick(world.at(602))
+    assert world.found(job) == {}
+    assert world.mirrored(job)[1] == 660
+
+
 def test_an_entry_of_another_version_fires_nothing_and_is_put_right(world: Any) -> None:
     job = world.job()
     world.jobs.update_definition(replace(job, name="new"), expected_version=1)
