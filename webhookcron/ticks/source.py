@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from redis import Redis
 from redis.commands.core import Script
@@ -39,7 +39,7 @@ REBUILD_EXPIRY = timedelta(hours=1)
 """Longer than any comparison takes."""
 
 _PER_CALL = 500
-"""Jobs per Lua call of a bulk put: a call of this size keeps Redis busy for about a millisecond."""
+"""Jobs per Lua call: one of this size keeps Redis busy for about a millisecond, and fits what Lua can unpack."""
 
 T = TypeVar("T")
 
@@ -47,8 +47,7 @@ SHARD = "{0}"
 """The one shard there is today; the tag is in every key from the start, so that more can be added."""
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorEntry:
+class MirrorEntry(NamedTuple):
     """A job as the tick source should hold it."""
 
     job_id: str
@@ -58,8 +57,7 @@ class MirrorEntry:
     """When a ticker should act: the fire time + jitter, or the next catch-up slot."""
 
 
-@dataclass(frozen=True, slots=True)
-class DueFire:
+class DueFire(NamedTuple):
     """A due job whose fire this ticker has won."""
 
     job_id: str
@@ -88,8 +86,7 @@ class Tick:
     """Platform time is not where it was expected, so nothing was locked: look again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(NamedTuple):
     """Where a job goes after its fire; `to` None takes it out of the mirror."""
 
     fire: DueFire
@@ -146,16 +143,17 @@ class TickSource:
         )
 
     def advance(self, moves: Sequence[Advance]) -> int:
-        """Move each job on, if it still is where it was found; how many were moved."""
-        if not moves:
-            return 0
-        args: list[str | int] = []
-        for move in moves:
-            to = move.to
-            args += [move.fire.job_id, move.fire.entry, move.fire.score]
-            args += ["", ""] if to is None else [_entry(to), to_ms(to.act_at)]
-        with driver_errors_translated():
-            return int(self._advance(keys=[self._due, self._jobs], args=args))
+        """Move each job on, if it still is where it was found; how many were moved. No job may come twice."""
+        moved = 0
+        for chunk in _chunks(moves, _PER_CALL):
+            args: list[str | int] = []
+            for move in chunk:
+                to = move.to
+                args += [move.fire.job_id, move.fire.entry, move.fire.score]
+                args += ["", ""] if to is None else [_entry(to), to_ms(to.act_at)]
+            with driver_errors_translated():
+                moved += int(self._advance(keys=[self._due, self._jobs], args=args))
+        return moved
 
     # --- the mirroring side
 
@@ -295,9 +293,10 @@ def _entry(entry: MirrorEntry) -> str:
 def _parse(entry: str) -> tuple[int | None, datetime | None]:
     version, separator, fire_time = entry.partition(":")
     try:
-        if not separator or int(version) < 0:
+        number = int(version)
+        if not separator or number < 0:
             return None, None
-        return int(version), from_ms(int(fire_time))
+        return number, from_ms(int(fire_time))
     except (ValueError, OverflowError):
         return None, None
 

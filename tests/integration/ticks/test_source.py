@@ -80,6 +80,26 @@ def test_of_many_tickers_one_wins_each_fire(
     assert sorted(won) == [f"{n:03}" for n in range(200)]
 
 
+def test_tickers_share_what_is_due_and_try_for_each_fire_once(
+    source: TickSource, redis_client: redis.Redis
+) -> None:
+    source.put([entry(f"{n:03}", at=LONG_AGO + n * SECOND) for n in range(60)])
+
+    def locks_tried() -> int:
+        return int(redis_client.info("commandstats").get("cmdstat_set", {}).get("calls", 0))
+
+    before = locks_tried()
+    assert sorted(ids(source, "one", limit=20) + ids(source, "two", limit=20)) == [
+        f"{n:03}" for n in range(40)
+    ]
+    assert len(ids(source, "three", limit=20)) == 20
+    assert (ids(source, "four", limit=20), ids(source, "two", limit=20)) == (
+        [],
+        [f"{n:03}" for n in range(20, 40)],
+    )
+    assert locks_tried() - before == 60
+
+
 def test_a_lock_is_of_one_fire_time_and_lapses(source: TickSource, redis_client: redis.Redis) -> None:
     source.put([entry("a")])
     [fire] = source.tick("one", limit=1).due
@@ -137,6 +157,21 @@ def test_a_job_is_moved_on_only_from_where_it_was_found(source: TickSource) -> N
     assert source.advance([Advance(fire, later)]) == 1
     assert source.advance([Advance(fire, entry("a", at=LONG_AGO + 5 * SECOND))]) == 0
     assert source.entries(["a"])["a"] == (1, later.fire_time, later.act_at)
+
+
+def test_many_jobs_are_moved_in_one_go_each_only_from_where_it_was_found(source: TickSource) -> None:
+    source.put([entry(f"{n:04}") for n in range(1_203)])
+    fires = source.tick("one", limit=2_000).due
+    source.put([entry("0007", version=2), entry("0800", at=LONG_AGO + SECOND)])
+    later = LONG_AGO + 60 * SECOND
+    moves = [Advance(fire, None if fire.job_id == "0003" else entry(fire.job_id, at=later)) for fire in fires]
+    assert source.advance(moves) == 1_201
+    found = source.entries(["0000", "0003", "0007", "0800", "1202"])
+    assert (found["0000"], found["1202"]) == ((1, later, later), (1, later, later))
+    assert found["0003"] == (None, None, None)
+    assert found["0007"] == (2, LONG_AGO, LONG_AGO)
+    assert found["0800"] == (1, LONG_AGO + SECOND, LONG_AGO + SECOND)
+    assert source.size() == 1_202
 
 
 def test_a_tick_of_an_old_version_moves_nothing(source: TickSource) -> None:

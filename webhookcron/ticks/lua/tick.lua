@@ -18,16 +18,20 @@ while taken < wanted and seen < bound do
   local ids = {}
   for i = 1, #due, 2 do ids[#ids + 1] = due[i] end
   local entries = redis.call('HMGET', KEYS[2], unpack(ids))
+  local locks = {}
+  for i = 1, #ids do
+    locks[i] = ARGV[5] .. ids[i] .. ':' .. (string.match(entries[i] or '', ':(-?%d+)$') or 'unreadable')
+  end
+  -- One look at all of them, so that a ticker tries for no fire that another one has: they share what is due.
+  local owners = redis.call('MGET', unpack(locks))
   for i = 1, #ids do
     if taken >= wanted then break end
-    local entry = entries[i] or ''
-    local lock = ARGV[5] .. ids[i] .. ':' .. (string.match(entry, ':(-?%d+)$') or 'unreadable')
     -- A repeated call (the reply to the first was lost) finds its own token: that is a win too.
-    if redis.call('SET', lock, token, 'NX', 'PX', ARGV[4]) or redis.call('GET', lock) == token then
+    if owners[i] == token or (not owners[i] and redis.call('SET', locks[i], token, 'NX', 'PX', ARGV[4])) then
       taken = taken + 1
       won[#won + 1] = ids[i]
       won[#won + 1] = due[i * 2]
-      won[#won + 1] = entry
+      won[#won + 1] = entries[i] or ''
     end
   end
   seen = seen + #ids
