@@ -9,8 +9,8 @@ from webhookcron.storage.rollups import RollupStore
 MERGE_AFTER = timedelta(seconds=30)
 """Under load one merge takes what came in so long, so that a job's hour is written once for many fires."""
 
-FEW_PARTS = 10
-"""So few parts are merged at once: small installations see their statistics move."""
+FEW_SHARES = 20
+"""So few jobs' hours are written at once: small installations see their statistics move."""
 
 
 class RollupMerging:
@@ -25,6 +25,6 @@ class RollupMerging:
         oldest_at = self._rollups.oldest_part_at()
         if oldest_at is None:
             return False
-        if now - oldest_at < MERGE_AFTER and self._rollups.waiting(FEW_PARTS + 1) > FEW_PARTS:
+        if now - oldest_at < MERGE_AFTER and self._rollups.waiting(FEW_SHARES + 1) > FEW_SHARES:
             return False
         return self._rollups.merge(now=now, retention=self._retention).more

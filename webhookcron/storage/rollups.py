@@ -80,6 +80,7 @@ class RollupStore:
             "_id": token,
             "addedAt": now,
             "unseenAt": now,
+            "shares": len(shares),
             "sharesJson": json.dumps(_packed(shares)),
         }
         if check_at is not None:
@@ -97,9 +98,10 @@ class RollupStore:
         return None if part is None else part["addedAt"]
 
     def waiting(self, limit: int) -> int:
-        """How many parts wait to be merged, counted up to `limit`."""
+        """How many shares wait to be merged, each of them a job's hour to write; counted in `limit` parts at most."""
         with driver_errors_translated():
-            return self._parts.count_documents({"addedAt": {"$type": "date"}}, limit=limit)
+            parts = list(self._parts.find({"addedAt": {"$type": "date"}}, {"shares": 1}).limit(limit))
+        return sum(part.get("shares", 1) for part in parts)
 
     def merge(self, *, now: datetime, retention: timedelta) -> Merged:
         """Merge waiting parts into their hours, finishing first what another process left undone.
@@ -155,7 +157,7 @@ class RollupStore:
             {"_id": {"$in": list(ids)}},
             {
                 "$set": {"expireAt": now + STUB_KEPT},
-                "$unset": {"addedAt": "", "checkAt": ""},
+                "$unset": {"addedAt": "", "checkAt": "", "shares": ""},
             },
         )
         self._parts.update_many({"_id": {"$in": list(ids)}, "unseenAt": None}, {"$unset": {"sharesJson": ""}})

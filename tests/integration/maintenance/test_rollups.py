@@ -13,7 +13,7 @@ from webhookcron.core.jobs import MisfirePolicy
 from webhookcron.core.rollups import RollupTotals, Share, hour_of
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.transport_types import HttpResult
-from webhookcron.maintenance.rollup_merging import FEW_PARTS, MERGE_AFTER, RollupMerging
+from webhookcron.maintenance.rollup_merging import FEW_SHARES, MERGE_AFTER, RollupMerging
 from webhookcron.storage.rollups import RollupStore
 
 SUCCESS, FAILED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED
@@ -192,17 +192,27 @@ def test_a_lost_execution_is_rolled_up_once(world: Any) -> None:
     assert totals(world, job.id).counts.get(FAILED) == 1
 
 
-def test_few_parts_are_merged_at_once_and_many_when_it_pays(world: Any, total_of: Any) -> None:
+def test_a_few_shares_are_merged_at_once_and_many_when_it_pays(world: Any, total_of: Any) -> None:
     chore = RollupMerging(world.rollups, retention=RETENTION)
     world.rollups.add("first", [share(success=1)], check_at=None, now=today(0))
     chore(today(1))
     assert total_of() == {"success": 1}
-    for number in range(FEW_PARTS + 1):
+    for number in range(FEW_SHARES + 1):
         world.rollups.add(f"part {number}", [share(success=1)], check_at=None, now=today(10))
     chore(today(11))
     assert total_of() == {"success": 1}
     chore(today(10) + MERGE_AFTER)
-    assert total_of() == {"success": FEW_PARTS + 2}
+    assert total_of() == {"success": FEW_SHARES + 2}
+
+
+def test_one_part_of_many_jobs_waits_for_more(world: Any, total_of: Any) -> None:
+    chore = RollupMerging(world.rollups, retention=RETENTION)
+    many = [share(f"job {number}", success=1) for number in range(FEW_SHARES + 1)]
+    world.rollups.add("herd", many, check_at=None, now=today(0))
+    chore(today(1))
+    assert total_of() == {}
+    chore(today(0) + MERGE_AFTER)
+    assert total_of() == {"success": FEW_SHARES + 1}
 
 
 def test_hours_lapse_with_retention_and_stubs_after_their_time(world: Any) -> None:
