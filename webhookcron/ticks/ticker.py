@@ -12,7 +12,6 @@ import structlog
 
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.ticks.clock import SLOWEST_READING, PlatformClock
-from webhookcron.ticks.cursors import FLUSH_AFTER
 from webhookcron.ticks.scheduler import Fired, Scheduler
 from webhookcron.ticks.source import Tick, TickSource
 
@@ -84,7 +83,6 @@ class Ticker:
         self._observe = observe
         self._monotonic = monotonic
         self._token = secrets.token_hex(8)
-        self._flushed_at = monotonic()
         self._pace = Pace()
 
     def run(self, stop: threading.Event) -> None:
@@ -130,9 +128,9 @@ class Ticker:
             self._pace.ticked(self._monotonic(), len(tick.due))
         fired = self._scheduler.fire(tick.due, tick.now) if tick.due else Fired()
         self._observe(tick, fired)
-        if self._monotonic() - self._flushed_at >= FLUSH_AFTER.total_seconds():
+        flush_in = self._scheduler.cursors.due_in_seconds
+        if flush_in is not None and flush_in <= 0:
             self._scheduler.cursors.flush()
-            self._flushed_at = self._monotonic()
         return self._pause(tick, fired)
 
     def _expected_now(self) -> datetime | None:
@@ -152,8 +150,9 @@ class Ticker:
         if tick.looked_at:
             return LOCKED_LOOK_SECONDS
         longest = self._longest_sleep
-        if self._scheduler.cursors.pending:
-            longest = min(longest, FLUSH_AFTER.total_seconds())
+        flush_in = self._scheduler.cursors.due_in_seconds
+        if flush_in is not None:
+            longest = min(longest, max(flush_in, 0.0))
         if tick.next_act_at is None:
             return longest
         until = (tick.next_act_at - self._clock.now()).total_seconds()

@@ -75,17 +75,19 @@ def test_the_least_recently_due_jobs_are_forgotten(world: Any, jobs: Counting) -
 
 def test_cursors_are_kept_until_they_are_written(world: Any, jobs: Counting) -> None:
     first, second = world.job(), world.job()
-    book = CursorBook(jobs)  # type: ignore[arg-type]
-    assert not book.pending
+    clock = iter((10.0, 10.5, 12.0, 13.0))
+    book = CursorBook(jobs, monotonic=lambda: next(clock))  # type: ignore[arg-type]
+    assert book.due_in_seconds is None
     book.note(Cursor(first.id, first.schedule_since, world.at(60), world.at(120)))
     book.note(Cursor(first.id, first.schedule_since, world.at(120), world.at(180)))
+    assert book.due_in_seconds == 1.0, "counted from the first one that waits"
     jobs.away = True
     with pytest.raises(StoreUnavailable):
         book.flush()
     book.note(Cursor(second.id, second.schedule_since, world.at(60), None))
-    assert book.pending
+    assert book.due_in_seconds == -0.5
     jobs.away = False
     book.flush()
-    assert not book.pending
+    assert book.due_in_seconds is None
     assert world.stored(first).handled_through == world.at(120)
     assert world.stored(second).handled_through == world.at(60)
