@@ -221,7 +221,9 @@ def recheck_after(pushes: int) -> timedelta:
 
 def to_ms(moment: datetime) -> int:
     """Milliseconds since 1970 of an aware moment; what MongoDB keeps of it."""
-    return (moment - EPOCH) // MILLISECOND
+    since = moment - EPOCH
+    # Half of what dividing by a timedelta takes; rounded down, before 1970 too, as its parts are never negative.
+    return since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
 
 
 def from_ms(milliseconds: int) -> datetime:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from webhookcron.core.executions import (
     MILLISECOND,
@@ -69,8 +71,25 @@ class MissedSummary:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class FirePlan:
+class DueRun(NamedTuple):
+    """A fire time that becomes a queued execution: what is new about it, as most of it is its job's.
+
+    A tuple, and no `Execution`, because every fire makes one.
+    """
+
+    id: str
+    job: TickJob
+    fire_time: datetime
+    queued_at: datetime
+    check_at: datetime
+
+    @property
+    def job_id(self) -> str:
+        """As an execution has it."""
+        return self.job.id
+
+
+class FirePlan(NamedTuple):
     """What to do about the due fire times of one job, in this order: skips and summary, runs, cursor, next look."""
 
     runs: tuple[datetime, ...]
@@ -132,7 +151,13 @@ def is_by_cursor(job: TickJob, fire_time: datetime, now: datetime) -> bool:
 
 
 def _missed_before(job: TickJob, now: datetime) -> datetime:
-    return now - timedelta(milliseconds=job.misfire_grace_ms + job.jitter_ms)
+    return now - _milliseconds(job.misfire_grace_ms + job.jitter_ms)
+
+
+@lru_cache(maxsize=1_000)
+def _milliseconds(count: int) -> timedelta:
+    """Kept, since nearly all jobs have one of few graces."""
+    return timedelta(milliseconds=count)
 
 
 def plan_fires(job: TickJob, fire_time: datetime, now: datetime, *, at_once: bool = False) -> FirePlan:
@@ -150,13 +175,12 @@ def plan_fires(job: TickJob, fire_time: datetime, now: datetime, *, at_once: boo
         return _plan_missed(job, fire_time, now)
     runs = [fire_time]
     limit = MOST_AT_ONCE if runs_left is None else min(runs_left, MOST_AT_ONCE)
-    while len(runs) < limit:
-        following = next_fire_time(job.schedule, runs[-1])
-        if following is None or _acts_after(job, following, now, at_once):
-            break
-        runs.append(following)
-    over = runs_left is not None and len(runs) >= runs_left
-    upcoming = None if over else next_fire_time(job.schedule, runs[-1])
+    upcoming = next_fire_time(job.schedule, fire_time)
+    while len(runs) < limit and upcoming is not None and not _acts_after(job, upcoming, now, at_once):
+        runs.append(upcoming)
+        upcoming = next_fire_time(job.schedule, upcoming)
+    if runs_left is not None and len(runs) >= runs_left:
+        upcoming = None
     return _planned(job, tuple(runs), (), None, handled=runs[-1], upcoming=upcoming)
 
 
@@ -257,8 +281,12 @@ def _planned(
 
 def planned_executions(
     job: TickJob, plan: FirePlan, now: datetime, default_retention: timedelta
-) -> tuple[list[Execution], list[Execution]]:
+) -> tuple[list[Execution], list[DueRun]]:
     """The executions of a plan: (records of skipped fire times, executions to run)."""
+    check_at = now + recheck_after(1)
+    runs = [DueRun(schedule_execution_id(job.id, at), job, at, now, check_at) for at in plan.runs]
+    if not plan.skips and plan.summary is None:
+        return [], runs
     retention = default_retention if job.retention_days is None else timedelta(days=job.retention_days)
     records = [
         skipped_execution(job, skip.fire_time, skip.reason, now, expire_at=now + retention)
@@ -266,23 +294,7 @@ def planned_executions(
     ]
     if plan.summary is not None:
         records.append(_summary_execution(job, plan.summary, now, expire_at=now + retention))
-    return records, [queued_execution(job, fire_time, now) for fire_time in plan.runs]
-
-
-def queued_execution(job: TickJob, fire_time: datetime, now: datetime) -> Execution:
-    """The execution to run for one fire time."""
-    return Execution(
-        id=schedule_execution_id(job.id, fire_time),
-        job_id=job.id,
-        owner_id=job.owner_id,
-        job_name=job.name,
-        host=job.host,
-        trigger=Trigger.SCHEDULE,
-        status=ExecutionStatus.QUEUED,
-        scheduled_at=fire_time,
-        queued_at=now,
-        check_at=now + recheck_after(1),
-    )
+    return records, runs
 
 
 def skipped_execution(

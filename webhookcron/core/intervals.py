@@ -52,6 +52,20 @@ def is_elapsed(unit: IntervalUnit) -> bool:
     return unit in _ELAPSED
 
 
+def next_elapsed(
+    unit: IntervalUnit, value: int, anchor: datetime, first: int, after: datetime
+) -> datetime | None:
+    """Return the first of `anchor` + n · `value` units of elapsed time, n from `first` on, strictly after `after`.
+
+    None past the year 9999.
+    """
+    step = _ELAPSED[unit] * value
+    try:
+        return anchor + step * max(first, (after - anchor) // step + 1)
+    except OverflowError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """Fire times number `first`, `first` + 1, …, where number n lies n intervals after `anchor`.
@@ -67,6 +81,8 @@ class Interval:
 
     def next_instant(self, after: datetime) -> datetime | None:
         """Return the first fire time strictly after the aware `after`; None past the year 9999."""
+        if self.unit in _ELAPSED:
+            return next_elapsed(self.unit, self.value, self.anchor, self.first, after)
         number = max(self.first, self._number_near(after) - 2)
         moment = self._instant(number)
         while moment is not None and moment <= after:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from webhookcron.core import cron_instants
 from webhookcron.core.cron import FIRST_YEAR, LAST_YEAR, parse_cron
-from webhookcron.core.intervals import MAX_INTERVAL_VALUES, Interval, IntervalUnit, is_elapsed
+from webhookcron.core.intervals import MAX_INTERVAL_VALUES, Interval, IntervalUnit, is_elapsed, next_elapsed
 from webhookcron.core.wallclock import first_instant
 from webhookcron.core.zones import zone
 
@@ -240,6 +240,10 @@ def _next_unbounded(schedule: Schedule, after: datetime) -> datetime | None:
         # Cron fire times are whole seconds, so all of one second share an answer.
         return _next_cron(schedule.cron_expression, schedule.timezone, after.replace(microsecond=0))
     if schedule.type is ScheduleType.INTERVAL:
+        unit, value, anchor = schedule.interval, schedule.interval_value, schedule.anchor_at
+        if unit is not None and value is not None and anchor is not None and is_elapsed(unit):
+            # Where jobs fire most often: without an object for each look.
+            return next_elapsed(unit, value, anchor.astimezone(UTC), 0 if schedule.anchor_fires else 1, after)
         return interval_of(schedule).next_instant(after)
     assert schedule.run_at is not None
     return schedule.run_at.astimezone(UTC) if schedule.run_at > after else None

@@ -6,12 +6,18 @@ from typing import Any
 
 from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.executions import Attempt, AttemptError, Execution, ExecutionStatus, Trigger
+from webhookcron.core.fires import DueRun
 from webhookcron.storage.client import Document
 from webhookcron.storage.fields import integer_or_none, moment, moment_or_none, text
 
+_SCHEDULE = Trigger.SCHEDULE.value
+_QUEUED = ExecutionStatus.QUEUED.value
 
-def execution_document(execution: Execution) -> Document:
+
+def execution_document(execution: Execution | DueRun) -> Document:
     """The document of a new execution."""
+    if isinstance(execution, DueRun):
+        return _queued_document(execution)
     document: Document = {
         "_id": execution.id,
         "jobId": execution.job_id,
@@ -39,6 +45,24 @@ def execution_document(execution: Execution) -> Document:
     if not execution.counted:
         document |= {"counted": False, "countToken": execution.count_token}
     return document
+
+
+def _queued_document(run: DueRun) -> Document:
+    job = run.job
+    return {
+        "_id": run.id,
+        "jobId": job.id,
+        "ownerId": job.owner_id,
+        "jobName": job.name,
+        "host": job.host,
+        "trigger": _SCHEDULE,
+        "status": _QUEUED,
+        "scheduledAt": run.fire_time,
+        "queuedAt": run.queued_at,
+        "attemptCount": 0,
+        "pushes": 1,
+        "checkAt": run.check_at,
+    }
 
 
 def execution_from_document(document: Document) -> Execution:

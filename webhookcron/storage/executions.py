@@ -21,6 +21,7 @@ from webhookcron.core.executions import (
     Reason,
     Trigger,
 )
+from webhookcron.core.fires import DueRun
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.execution_documents import execution_document, execution_from_document
 from webhookcron.storage.execution_logs import ExecutionLogs
@@ -66,7 +67,7 @@ class ExecutionStore(ExecutionLogs):
 
     # --- creating
 
-    def insert(self, executions: Sequence[Execution]) -> Inserted:
+    def insert(self, executions: Sequence[Execution | DueRun]) -> Inserted:
         """Create what is not there yet; the unique `_id` makes one execution of each, whoever else tries.
 
         Only a duplicate key on `_id` means "present": an execution with any other write error is in neither set.
@@ -80,10 +81,12 @@ class ExecutionStore(ExecutionLogs):
             inserted = self._insert(executions[start : start + _INSERTED_AT_ONCE])
             present |= inserted.present
             created |= inserted.created
-        self._extend([e for e in executions if e.skipped_count is not None and e.id in present - created])
+        if len(present) > len(created):
+            known = present - created
+            self._extend([e for e in executions if isinstance(e, Execution) and e.id in known])
         return Inserted(present, created)
 
-    def _insert(self, executions: Sequence[Execution]) -> Inserted:
+    def _insert(self, executions: Sequence[Execution | DueRun]) -> Inserted:
         ids = [execution.id for execution in executions]
         with driver_errors_translated():
             try:
@@ -93,8 +96,10 @@ class ExecutionStore(ExecutionLogs):
         everything = frozenset(ids)
         return Inserted(everything, everything)
 
-    def _extend(self, summaries: Sequence[Execution]) -> None:
-        for summary in summaries:
+    def _extend(self, known: Sequence[Execution]) -> None:
+        for summary in known:
+            if summary.skipped_count is None:
+                continue
             with driver_errors_translated():
                 self._collection.update_one(
                     {"_id": summary.id, "status": ExecutionStatus.SKIPPED.value},

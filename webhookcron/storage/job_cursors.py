@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import UpdateOne
 from pymongo.collection import Collection
@@ -20,8 +20,7 @@ from webhookcron.storage.job_mirroring import MIRROR_GRACE
 _WRITTEN_AT_ONCE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """How far the fire times of a job are accounted for."""
 
     job_id: str

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -22,6 +23,7 @@ from webhookcron.core.errors import (
 from webhookcron.core.executions import Execution, schedule_execution_id
 from webhookcron.core.fires import (
     CATCH_UP_LOOK,
+    DueRun,
     FirePlan,
     act_at,
     first_pending,
@@ -65,8 +67,7 @@ class Fired:
     """Fires whose insert failed; they stay due."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     """A due job and its first fire time that is not accounted for."""
 
     fire: DueFire
@@ -74,15 +75,14 @@ class _Pending:
     fire_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
+class _Planned(NamedTuple):
     """A due job, and what its fire times become."""
 
     fire: DueFire
     job: TickJob
     plan: FirePlan
     records: Sequence[Execution]
-    runs: Sequence[Execution]
+    runs: Sequence[DueRun]
 
 
 class Scheduler:
@@ -180,7 +180,7 @@ class Scheduler:
         failed = 0
         for planned in group:
             fire, job, plan = planned.fire, planned.job, planned.plan
-            if any(execution.id not in present for execution in (*planned.records, *planned.runs)):
+            if not _stored(planned.records, planned.runs, present):
                 failed += 1
                 log.error("tick.insert_failed", job_id=job.id)
                 continue
@@ -297,7 +297,7 @@ class Scheduler:
         """Create, move the cursor exactly, push; None when another ticker moved the cursor first."""
         records, runs = planned_executions(job, plan, now, self._retention)
         present = self._create(records, runs, now)
-        if any(execution.id not in present for execution in (*records, *runs)):
+        if not _stored(records, runs, present):
             log.error("tick.insert_failed", job_id=job.id)
             return Fired(failed=1)
         assert plan.handled_through is not None
@@ -335,9 +335,7 @@ class Scheduler:
 
     # --- steps
 
-    def _create(
-        self, records: Sequence[Execution], runs: Sequence[Execution], now: datetime
-    ) -> frozenset[str]:
+    def _create(self, records: Sequence[Execution], runs: Sequence[DueRun], now: datetime) -> frozenset[str]:
         """Insert the records of skipped fire times before the runs; the ids that are in MongoDB afterwards."""
         present: frozenset[str] = frozenset()
         if records:
@@ -368,6 +366,11 @@ class Scheduler:
         self._jobs.mirrored([(job.id, version)])
         log.info("job.completed", job_id=job.id, reason=reason)
         return Advance(fire, None)
+
+
+def _stored(records: Sequence[Execution], runs: Sequence[DueRun], present: frozenset[str]) -> bool:
+    """Whether all of a plan is in MongoDB."""
+    return all(record.id in present for record in records) and all(run.id in present for run in runs)
 
 
 def _cursor(job: TickJob, plan: FirePlan) -> Cursor:

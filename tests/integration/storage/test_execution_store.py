@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from webhookcron.core.errors import CorruptDocument, NotFinal, NotFound, StoreUnavailable
 from webhookcron.core.executions import Execution, ExecutionStatus, Reason, Trigger
+from webhookcron.core.fires import DueRun
 from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
 
 
@@ -60,6 +61,24 @@ def test_an_execution_comes_back_as_it_was_stored(world: Any, execution_at: Any)
     assert world.executions.get(execution.id, owner_id="ann") == execution
     with pytest.raises(NotFound):
         world.executions.get(execution.id, owner_id="bob")
+
+
+def test_a_due_run_is_stored_as_a_queued_execution_of_its_job(world: Any) -> None:
+    job = world.jobs.tick_jobs([world.job().id]).popitem()[1]
+    run = DueRun(f"{job.id}:1", job, world.at(60), world.at(61), world.at(91))
+    assert world.executions.insert([run]).created == {run.id}
+    assert world.executions.get(run.id, owner_id=job.owner_id) == Execution(
+        id=run.id,
+        job_id=job.id,
+        owner_id=job.owner_id,
+        job_name=job.name,
+        host=job.host,
+        trigger=Trigger.SCHEDULE,
+        status=ExecutionStatus.QUEUED,
+        scheduled_at=world.at(60),
+        queued_at=world.at(61),
+        check_at=world.at(91),
+    )
 
 
 def test_what_is_there_already_is_present_but_not_created(world: Any, execution_at: Any) -> None:

@@ -424,10 +424,9 @@ def test_planned_executions_are_queued_and_skipped_ones_final() -> None:
     now = T0 + 5 * MINUTE
     records, runs = planned_executions(job, plan, now, timedelta(days=30))
     assert [execution.id for execution in runs] == [schedule_execution_id(job.id, plan.runs[0])]
-    assert {execution.status for execution in runs} == {ExecutionStatus.QUEUED}
-    assert {execution.trigger for execution in (*records, *runs)} == {Trigger.SCHEDULE}
-    assert all(execution.check_at is not None and execution.check_at > now for execution in runs)
-    assert all(execution.expire_at is None for execution in runs), "retention starts when it is final"
+    assert [(run.job, run.fire_time, run.queued_at) for run in runs] == [(job, plan.runs[0], now)]
+    assert all(run.check_at > now for run in runs)
+    assert {execution.trigger for execution in records} == {Trigger.SCHEDULE}
     assert {execution.status for execution in records} == {ExecutionStatus.SKIPPED}
     assert {execution.reason for execution in records} == {"misfire"}
     assert {execution.expire_at for execution in records} == {now + timedelta(days=7)}
