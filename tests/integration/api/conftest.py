@@ -72,7 +72,7 @@ def pushed() -> Pushed:
 
 @pytest.fixture
 def platform(settings: Settings, redis_client: Any, pushed: Pushed) -> Iterator[Platform]:
-    connected = connect(settings)
+    connected = connect(settings, part="api")
     ensure_indexes(connected.database)
     scheduler = Scheduler(
         jobs=connected.jobs,

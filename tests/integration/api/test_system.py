@@ -23,7 +23,7 @@ def away(request: pytest.FixtureRequest, settings: Settings) -> Iterator[tuple[s
         "mongodb": {"mongodb_uri": f"mongodb://{NOWHERE}/x"},
         "redis": {"redis_url": f"redis://{NOWHERE}/0"},
     }[request.param]
-    without = connect(replace(settings, **changed))
+    without = connect(replace(settings, **changed), part="api")
     yield request.param, create_app(settings, without).test_client()
     without.close()
 
@@ -68,16 +68,16 @@ def test_requests_are_answered_while_a_store_is_away(away: tuple[str, Any]) -> N
 
 
 def test_the_app_starts_while_mongodb_is_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = connect(replace(settings, mongodb_uri=f"mongodb://{NOWHERE}/x"))
-    monkeypatch.setattr("webhookcron.wiring.connect", lambda _: without)
+    without = connect(replace(settings, mongodb_uri=f"mongodb://{NOWHERE}/x"), part="api")
+    monkeypatch.setattr("webhookcron.wiring.connect", lambda _, part: without)
     with contextlib.closing(without):
         app = create_app(without.settings)
         assert app.test_client().get("/health/live").status_code == 200
 
 
 def test_the_app_brings_its_indexes_along(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    fresh = connect(settings)
-    monkeypatch.setattr("webhookcron.wiring.connect", lambda _: fresh)
+    fresh = connect(settings, part="api")
+    monkeypatch.setattr("webhookcron.wiring.connect", lambda _, part: fresh)
     with contextlib.closing(fresh):
         create_app(settings)
         assert "checkAt_1" in fresh.database["executions"].index_information()

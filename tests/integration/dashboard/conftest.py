@@ -179,7 +179,7 @@ def pushed() -> list[str]:
 
 @pytest.fixture
 def platform(settings: Settings, redis_client: Any, pushed: list[str]) -> Iterator[Platform]:
-    connected = connect(settings)
+    connected = connect(settings, part="api")
     ensure_indexes(connected.database)
     scheduler = Scheduler(
         jobs=connected.jobs,
