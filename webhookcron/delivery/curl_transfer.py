@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pycurl
@@ -63,7 +63,6 @@ class Transfer:
         "_policy",
         "_received",
         "_requests",
-        "_resolve",
         "_settings",
         "_shape",
         "_socket_error",
@@ -80,28 +79,33 @@ class Transfer:
         *,
         policy: TargetPolicy,
         settings: Mapping[int, Any],
-        resolve: Mapping[str, str],
         connections: ConnectionWatch,
         on_refusal: Callable[[Transfer], None],
     ) -> None:
-        """`settings` are libcurl options that hold for every transfer. `resolve` gives addresses for host names
-        instead of name resolution. `on_refusal` is told, within a libcurl callback, that the transfer must end
-        because an address was refused.
+        """`settings` are libcurl options that hold for every transfer. `on_refusal` is told, within a libcurl
+        callback, that the transfer must end because an address was refused.
         """
         self.curl = pycurl.Curl()
         self.call: Any = None
         self.refusal: Refusal | None = None
         self._policy = policy
         self._settings = settings
-        self._resolve = resolve
         self._connections = connections
         self._on_refusal = on_refusal
         self._shape: tuple[str, bool, bool] | None = None
 
     def prepare(
-        self, request: HttpRequest, target: TargetUrl, timeout_ms: int, *, fresh: bool = False
+        self,
+        request: HttpRequest,
+        target: TargetUrl,
+        timeout_ms: int,
+        *,
+        fresh: bool = False,
+        addresses: Sequence[str] = (),
     ) -> None:
         """Make the handle ready for the request. `fresh` asks for a new connection.
+
+        `addresses` are those that the target's name leads to, from now on and for a while; none = as told before.
 
         Raises ValueError when a header, or the method, cannot be sent as it is.
         """
@@ -130,9 +134,10 @@ class Transfer:
         if fresh:
             curl.setopt(pycurl.FRESH_CONNECT, 1)
             self._shape = None
-        addresses = self._resolve.get(target.host)
-        if addresses is not None:
-            curl.setopt(pycurl.RESOLVE, [f"{target.host}:{target.port}:{addresses}"])
+        if addresses:
+            # With "+" they are kept like answers of libcurl's own, for DNS_CACHE_TIMEOUT (CURLOPT_RESOLVE(3)).
+            shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+            curl.setopt(pycurl.RESOLVE, [f"+{target.host}:{target.port}:{shown}"])
             self._shape = None
 
     def _reshape(self, method: str, has_body: bool, verify_tls: bool) -> None:

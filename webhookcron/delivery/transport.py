@@ -9,21 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any
 
 import certifi
 import pycurl
 
 from webhookcron.core.outcomes import Failure, FailureKind
-from webhookcron.core.target_urls import TargetUrl
 from webhookcron.core.targets import TargetPolicy, TargetRefused
 from webhookcron.delivery.curl_connections import ConnectionWatch
 from webhookcron.delivery.curl_poller import CurlPoller
+from webhookcron.delivery.curl_settings import transfer_settings
 from webhookcron.delivery.curl_transfer import Transfer
+from webhookcron.delivery.names import Addresses, LookUp, Names, look_up
+from webhookcron.delivery.transport_calls import Call, OnDone
 from webhookcron.delivery.transport_redirects import REDIRECT_STATUSES, next_hop
 from webhookcron.delivery.transport_turns import HostTurns
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases, Redirect
@@ -32,36 +32,16 @@ __all__ = ["HttpRequest", "HttpResult", "OnDone", "Phases", "Redirect", "Transpo
 
 logger = logging.getLogger(__name__)
 
-OnDone = Callable[[HttpResult], None]
-
 NOT_SENT = "the platform shut down; nothing was sent"
 
-# A connection idle for longer is not used again. Servers close idle ones after 5 s (Node, Apache) or more, and a
-# job that fires just then would meet a connection that is being closed.
-IDLE_REUSE_SECONDS = 4
 # How many libcurl handles are kept for later calls; each takes some 10 KB.
 _MAX_SPARE_TRANSFERS = 512
-# A worker calls many hosts; an answer that was right a minute ago is asked for again (libcurl's default).
-_DNS_CACHE_SECONDS = 60
+# Of how many hosts and ports it is remembered that libcurl was told.
+_MOST_TOLD = 20_000
 
 
 class TransportClosed(RuntimeError):
     """The transport takes no more calls. Nothing was sent."""
-
-
-class _Call:
-    """A request on its way, over all its hops."""
-
-    __slots__ = ("host", "on_done", "redirects", "request", "resent", "started_at", "target")
-
-    def __init__(self, request: HttpRequest, on_done: OnDone) -> None:
-        self.request = request
-        self.on_done = on_done
-        self.redirects: tuple[Redirect, ...] = ()
-        self.resent = False
-        self.started_at = 0.0
-        self.host = ""
-        self.target: TargetUrl
 
 
 class Transport:
@@ -80,32 +60,33 @@ class Transport:
         max_per_host: int = 32,
         user_agent: str,
         ca_file: str | None = None,
-        resolve: Mapping[str, str] = MappingProxyType({}),
+        look_up: LookUp = look_up,
     ) -> None:
         """Start the thread.
 
-        policy      judges every URL, and every address as its socket opens.
+        policy      judges every URL, all addresses of its name, and each once more as its socket opens.
         user_agent  sent where a request has no User-Agent of its own.
         ca_file     PEM file of trusted issuers; None = the bundle of certifi.
-        resolve     addresses (comma-separated) by host name, to be used instead of name resolution.
+        look_up     gives the addresses of a host name, or raises OSError; called on threads of its own.
         """
         if max_connections < 1 or max_per_host < 1:
             raise ValueError("a transport needs room for at least one connection, in all and per host")
         self._policy = policy
         self._judge_url = lru_cache(maxsize=4096)(policy.judge_url)
-        self._resolve = dict(resolve)
-        self._settings = _settings(user_agent, ca_file or certifi.where())
+        self._settings = transfer_settings(user_agent, ca_file or certifi.where())
         self._lock = threading.Lock()
-        self._submitted: list[_Call] = []
+        self._submitted: list[Call] = []
         self._closing = False
         self._cancel_at: float | None = None
         self._in_flight = 0
-        self._turns: HostTurns[_Call] = HostTurns(most=max_connections, most_per_host=max_per_host)
+        self._turns: HostTurns[Call] = HostTurns(most=max_connections, most_per_host=max_per_host)
         self._running: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[Transfer] = []
         self._refused: list[Transfer] = []
         self._connections = ConnectionWatch()
         self._poller = CurlPoller(idle_connections=max_connections, on_watch=self._connections.saw)
+        self._names: Names[Call] = Names(look_up=look_up, wake=self._poller.wake)
+        self._told: dict[tuple[str, int], Addresses] = {}
         self._thread = threading.Thread(target=self._run, name="transport", daemon=True)
         self._thread.start()
 
@@ -131,7 +112,7 @@ class Transport:
 
     def submit_many(self, calls: Iterable[tuple[HttpRequest, OnDone]]) -> None:
         """Send many requests with one wake-up of the thread; see `submit`."""
-        taken = [_Call(request, on_done) for request, on_done in calls]
+        taken = [Call(request, on_done) for request, on_done in calls]
         if not taken:
             return
         with self._lock:
@@ -190,6 +171,7 @@ class Transport:
         for transfer in self._spare:
             transfer.curl.close()
         self._spare.clear()
+        self._names.close()
         self._poller.close()
 
     def _loop(self) -> None:
@@ -199,20 +181,22 @@ class Transport:
                 closing, cancel_at = self._closing, self._cancel_at
             for call in submitted:
                 self._admit(call)
+            self._look_at_names()
             if closing:
                 assert cancel_at is not None
                 self._cancel_waiting()
                 left = cancel_at - time.monotonic()
                 if left <= 0:
                     self._cancel_running()
-                if not self._running:
+                if not self._running and not len(self._names):
                     return
-                self._poller.turn(left)
+                overdue = self._names.seconds_left()
+                self._poller.turn(left if overdue is None else min(left, overdue))
             else:
-                self._poller.turn(None)
+                self._poller.turn(self._names.seconds_left())
             self._collect()
 
-    def _admit(self, call: _Call) -> None:
+    def _admit(self, call: Call) -> None:
         """Judge a new call's URL, and start it or line it up."""
         try:
             call.target = self._judge_url(call.request.url)
@@ -223,22 +207,32 @@ class Transport:
         if self._turns.enter(call.host, call):
             self._begin(call)
 
-    def _begin(self, call: _Call) -> None:
+    def _begin(self, call: Call) -> None:
         """Start a call that has just got its place: the deadline runs from here."""
-        call.started_at = time.monotonic()
+        call.started_at = call.hop_started_at = time.monotonic()
         self._start(call)
 
-    def _start(self, call: _Call, *, fresh: bool = False) -> None:
+    def _start(self, call: Call, *, fresh: bool = False) -> None:
         """Hand the call's present hop to libcurl. The call holds its host's place already."""
         left_ms = call.request.timeout_ms
-        if call.redirects or call.resent:
+        if call.redirects or call.resent or call.lookup_ms:
             left_ms -= int((time.monotonic() - call.started_at) * 1000)
             if left_ms <= 0:
-                self._end(call, _failed(FailureKind.TIMEOUT, "the deadline passed between two redirects"))
+                self._end(
+                    call, _failed(FailureKind.TIMEOUT, "the deadline passed between two steps of the call")
+                )
                 return
+        if call.target.address is None and not self._has_addresses(call, left_ms):
+            return
         transfer = self._spare.pop() if self._spare else self._new_transfer()
         try:
-            transfer.prepare(call.request, call.target, left_ms, fresh=fresh)
+            transfer.prepare(
+                call.request,
+                call.target,
+                left_ms,
+                fresh=fresh,
+                addresses=() if call.telling is None else call.telling.texts,
+            )
         except (ValueError, pycurl.error) as error:
             transfer.curl.close()
             self._end(call, _failed(FailureKind.INVALID_REQUEST, f"the request cannot be sent: {error}"))
@@ -246,6 +240,44 @@ class Transport:
         transfer.call = call
         self._running[transfer.curl] = transfer
         self._poller.multi.add_handle(transfer.curl)
+
+    def _has_addresses(self, call: Call, left_ms: int) -> bool:
+        """Whether the call may go on: not when its name has to be looked up first, nor when an address is refused."""
+        target = call.target
+        addresses = call.addresses or self._names.known(target.host)
+        if addresses is None:
+            self._names.wait(target.host, call, time.monotonic() + left_ms / 1000)
+            return False
+        if self._told.get((target.host, target.port)) is addresses:
+            return True
+        for address in addresses.texts:
+            refusal = self._policy.judge_address(target.host, address, target.port)
+            if refusal is not None:
+                self._end(call, _failed(FailureKind.BLOCKED, refusal.message))
+                return False
+        call.telling = addresses
+        return True
+
+    def _look_at_names(self) -> None:
+        """Go on with calls whose names were looked up, and end those that waited for too long."""
+        for call, answer in self._names.answers():
+            call.lookup_ms = self._ms_of(call)
+            if isinstance(answer, Failure):
+                self._end(call, HttpResult(failure=answer, phases=Phases(total=call.lookup_ms)))
+            else:
+                call.addresses = answer
+                self._start(call)
+        for call in self._names.overdue():
+            ms = self._ms_of(call)
+            failure = Failure(
+                FailureKind.TIMEOUT, f"the name was not resolved within {call.request.timeout_ms} ms"
+            )
+            self._end(call, HttpResult(failure=failure, phases=Phases(total=ms)))
+
+    @staticmethod
+    def _ms_of(call: Call) -> float:
+        """Milliseconds since the call, or its present hop, began; more than nothing."""
+        return max((time.monotonic() - call.hop_started_at) * 1000, 0.001)
 
     def _collect(self) -> None:
         """Turn ended transfers into results, and start calls that waited for their places."""
@@ -267,10 +299,14 @@ class Transport:
             self._begin(call)
 
     def _conclude(self, transfer: Transfer, code: int, message: str) -> None:
-        call: _Call = transfer.call
+        call: Call = transfer.call
         del self._running[transfer.curl]
         self._poller.multi.remove_handle(transfer.curl)
         result = transfer.result(code, message)
+        if call.telling is not None:
+            self._remember_told(call)
+        if call.lookup_ms:
+            result = replace(result, phases=result.phases.later(call.lookup_ms))
         unsent = code == pycurl.E_ABORTED_BY_CALLBACK and not call.resent and transfer.was_not_sent
         transfer.call = None
         if len(self._spare) < _MAX_SPARE_TRANSFERS:
@@ -285,7 +321,7 @@ class Transport:
         else:
             self._end(call, result)
 
-    def _redirect(self, call: _Call, result: HttpResult) -> None:
+    def _redirect(self, call: Call, result: HttpResult) -> None:
         """Go on to the next hop; it keeps the place of the first host and what is left of the deadline."""
         assert result.status is not None
         following = next_hop(call.request, result.status, result.header("location"), len(call.redirects))
@@ -299,9 +335,12 @@ class Transport:
             self._end(call, replace(result, failure=Failure(FailureKind.BLOCKED, refused.refusal.message)))
             return
         call.request = following
+        call.lookup_ms = 0.0
+        call.addresses = None
+        call.hop_started_at = time.monotonic()
         self._start(call)
 
-    def _end(self, call: _Call, result: HttpResult) -> None:
+    def _end(self, call: Call, result: HttpResult) -> None:
         """Free the call's place and deliver its result."""
         self._turns.leave(call.host)
         if call.redirects:
@@ -309,7 +348,7 @@ class Transport:
             result = replace(result, redirects=call.redirects, phases=replace(result.phases, total=total_ms))
         self._deliver(call, result)
 
-    def _deliver(self, call: _Call, result: HttpResult) -> None:
+    def _deliver(self, call: Call, result: HttpResult) -> None:
         with self._lock:
             self._in_flight -= 1
         try:
@@ -321,7 +360,17 @@ class Transport:
         for call in self._turns.give_up_waiting():
             self._deliver(call, _failed(FailureKind.CANCELLED, NOT_SENT))
 
+    def _remember_told(self, call: Call) -> None:
+        """libcurl knows the addresses that this call carried: those to come need not."""
+        assert call.telling is not None
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[call.target.host, call.target.port] = call.telling
+        call.telling = None
+
     def _cancel_running(self) -> None:
+        for call in self._names.give_up():
+            self._end(call, _failed(FailureKind.CANCELLED, NOT_SENT))
         for transfer in list(self._running.values()):
             del self._running[transfer.curl]
             self._poller.multi.remove_handle(transfer.curl)
@@ -335,29 +384,9 @@ class Transport:
         return Transfer(
             policy=self._policy,
             settings=self._settings,
-            resolve=self._resolve,
             connections=self._connections,
             on_refusal=self._refused.append,
         )
-
-
-def _settings(user_agent: str, ca_file: str) -> dict[int, Any]:
-    """The libcurl options that hold for every transfer."""
-    return {
-        pycurl.NOSIGNAL: 1,
-        pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
-        pycurl.PROXY: "",
-        pycurl.NOPROXY: "*",
-        pycurl.NETRC: pycurl.NETRC_IGNORED,
-        pycurl.FOLLOWLOCATION: 0,
-        pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
-        pycurl.PATH_AS_IS: 1,
-        pycurl.ACCEPT_ENCODING: "gzip, deflate, br",
-        pycurl.USERAGENT: user_agent,
-        pycurl.CAINFO: ca_file,
-        pycurl.MAXAGE_CONN: IDLE_REUSE_SECONDS,
-        pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_SECONDS,
-    }
 
 
 def _failed(kind: FailureKind, message: str) -> HttpResult:

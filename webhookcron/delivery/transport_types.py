@@ -59,6 +59,18 @@ class Phases:
     first_byte: float | None = None
     total: float = 0.0
 
+    def later(self, ms: float) -> Phases:
+        """The phases of a transfer that began so long after the lookup of its name did, counted from there."""
+        name_lookup, *others = (self.name_lookup, self.connect, self.tls, self.first_byte)
+        connect, tls, first_byte = (None if phase is None else phase + ms for phase in others)
+        return Phases(
+            name_lookup=(name_lookup or 0.0) + ms,
+            connect=connect,
+            tls=tls,
+            first_byte=first_byte,
+            total=self.total + ms,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Redirect:

@@ -7,7 +7,7 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,7 +176,12 @@ def make_transport() -> Iterator[MakeTransport]:
     """Transports that may call loopback unless a policy is given; each is closed at the end of the test."""
     transports: list[Transport] = []
 
-    def make(policy: TargetPolicy = LOOPBACK, **options: Any) -> Transport:
+    def make(
+        policy: TargetPolicy = LOOPBACK, resolve: Mapping[str, str] | None = None, **options: Any
+    ) -> Transport:
+        """`resolve` gives addresses (comma-separated) by name, in place of the system."""
+        if resolve is not None:
+            options["look_up"] = lambda name: resolve[name].split(",")
         transport = Transport(policy=policy, user_agent="webhookcron/test", **options)
         transports.append(transport)
         return transport

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from webhookcron.core.outcomes import FailureKind
-from webhookcron.core.targets import TargetPolicy
+from webhookcron.core.targets import Refusal, TargetPolicy
 from webhookcron.delivery.transport import HttpResult
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def test_the_same_notations_lead_there_where_loopback_is_allowed(
 
 @pytest.mark.parametrize(
     "addresses",
-    ["127.0.0.1", "::1", "169.254.169.254", "10.0.0.1", "[::ffff:127.0.0.1]", "10.0.0.1,127.0.0.1"],
+    ["127.0.0.1", "::1", "169.254.169.254", "10.0.0.1", "::ffff:127.0.0.1", "10.0.0.1,127.0.0.1"],
 )
-def test_a_name_that_resolves_to_a_private_address_is_refused_at_the_socket(
+def test_a_name_that_resolves_to_a_private_address_is_refused(
     make_transport: MakeTransport, server: Server, post: MakeRequest, addresses: str
 ) -> None:
     transport = make_transport(PUBLIC_ONLY, resolve={"name.example": addresses})
@@ -82,12 +82,44 @@ def test_a_name_that_resolves_to_a_private_address_is_refused_at_the_socket(
     assert result.status is None
 
 
+@pytest.mark.parametrize("addresses", ["10.0.0.1,127.0.0.1", "127.0.0.1,10.0.0.1", "127.0.0.1,fe80::1"])
 def test_a_refused_address_ends_the_call_though_another_one_is_allowed(
-    make_transport: MakeTransport, server: Server, post: MakeRequest
+    make_transport: MakeTransport, server: Server, post: MakeRequest, addresses: str
 ) -> None:
     policy = TargetPolicy.of(allowed_networks=["127.0.0.0/8"])
-    transport = make_transport(policy, resolve={"name.example": "10.0.0.1,127.0.0.1"})
+    transport = make_transport(policy, resolve={"name.example": addresses})
     _assert_blocked(transport.send(post(server.url(host="name.example"))), server)
+
+
+def test_an_address_is_judged_once_more_as_its_socket_opens(
+    make_transport: MakeTransport, server: Server, post: MakeRequest
+) -> None:
+    class Wavering(TargetPolicy):
+        """Allows an address when it is asked first, and not again."""
+
+        def judge_address(self, host: str, address: Any, port: int) -> Refusal | None:
+            judged.append(str(address))
+            return PUBLIC_ONLY.judge_address(host, address, port) if len(judged) > 1 else None
+
+    judged: list[str] = []
+    transport = make_transport(Wavering(), resolve={"name.example": "127.0.0.1"})
+    _assert_blocked(transport.send(post(server.url(host="name.example"))), server)
+    assert judged == ["127.0.0.1", "127.0.0.1"]
+
+
+def test_a_name_that_leads_elsewhere_later_is_judged_by_where_it_leads_then(
+    make_transport: MakeTransport, serve: Serve, post: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookcron.delivery.names.FRESH_SECONDS", 0)
+    addresses = {"name.example": "127.0.0.1"}
+    # The connection ends with the answer, so that the next call needs one of its own.
+    server = serve(lambda peer: (peer.read_request(), peer.respond(connection="close"))[1])
+    transport = make_transport(TargetPolicy.of(allowed_networks=["127.0.0.1/32"]), resolve=addresses)
+    assert transport.send(post(server.url(host="name.example"))).status == 200
+    addresses["name.example"] = "127.0.0.2"
+    result = transport.send(post(server.url(host="name.example")))
+    assert result.failure is not None
+    assert (result.failure.kind, server.connections) == (FailureKind.BLOCKED, 1)
 
 
 def test_a_listed_name_may_be_private(

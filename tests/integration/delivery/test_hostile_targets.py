@@ -470,6 +470,61 @@ def test_thousands_of_refused_connections_are_thousands_of_results(
     assert "refused" in results[0].failure.message
 
 
+def test_names_that_hang_end_at_their_deadlines_and_hold_up_no_other_name(
+    make_transport: MakeTransport, serve: Serve, post: MakeRequest
+) -> None:
+    over = threading.Event()
+
+    def look_up(name: str) -> list[str]:
+        if name.startswith("slow"):
+            over.wait(30)
+        return ["127.0.0.1"]
+
+    server = serve(lambda peer: (peer.read_request(), peer.respond())[1])
+    transport = make_transport(look_up=look_up)
+    slow: list[HttpResult] = []
+    done = threading.Event()
+
+    def on_done(result: HttpResult) -> None:
+        slow.append(result)
+        if len(slow) == 60:
+            done.set()
+
+    try:
+        transport.submit_many(
+            (post(server.url(host=f"slow{number}.example"), timeout_ms=2_000), on_done)
+            for number in range(60)
+        )
+        result = transport.send(post(server.url(host="quick.example")))
+        assert (result.status, slow) == (200, [])
+        assert result.phases.name_lookup is not None
+        assert done.wait(30)
+    finally:
+        over.set()
+    assert {_kind(result) for result in slow} == {FailureKind.TIMEOUT}
+    assert min(result.phases.total for result in slow) >= 2_000
+    assert len(server.requests) == 1
+
+
+def test_a_call_whose_name_is_being_looked_up_is_cancelled_by_a_stop(
+    make_transport: MakeTransport, post: MakeRequest
+) -> None:
+    over, asked = threading.Event(), threading.Event()
+
+    def look_up(_name: str) -> list[str]:
+        asked.set()
+        over.wait(30)
+        return ["127.0.0.1"]
+
+    transport = make_transport(look_up=look_up)
+    results: list[HttpResult] = []
+    transport.submit(post("http://slow.example/"), results.append)
+    assert asked.wait(30)
+    transport.close()
+    over.set()
+    assert [_kind(result) for result in results] == [FailureKind.CANCELLED]
+
+
 def test_a_name_that_does_not_exist_is_a_failure_to_try_again(
     transport: Transport, post: MakeRequest
 ) -> None:
