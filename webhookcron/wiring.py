@@ -10,16 +10,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from socket import AF_UNSPEC, SOCK_STREAM, gaierror, getaddrinfo
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 from celery import Celery
 from prometheus_client.registry import CollectorRegistry
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.uri_parser import parse_uri
 from redis import Redis
 
 from webhookcron import __version__
@@ -49,6 +46,7 @@ from webhookcron.maintenance.rollup_merging import RollupMerging
 from webhookcron.metrics.server import process_registry, serving
 from webhookcron.metrics.ticker import TickerMetrics
 from webhookcron.metrics.worker import WorkerMetrics
+from webhookcron.own_addresses import is_own, own_addresses
 from webhookcron.storage import client as mongo
 from webhookcron.storage import indexes
 from webhookcron.storage.alerts import AlertStore
@@ -77,15 +75,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 USER_AGENT = f"webhookcron/{__version__}"
-
-_DEFAULT_PORTS = {
-    "redis": 6379,
-    "rediss": 6379,
-    "valkey": 6379,
-    "sentinel": 26379,
-    "amqp": 5672,
-    "amqps": 5671,
-}
 
 TRANSPORT_MARGIN = 3
 """How much wider the transport's caps are than the engine's, which decides: OAuth tokens come on top of calls."""
@@ -207,7 +196,8 @@ def target_policy(settings: Settings) -> TargetPolicy:
         allowed_hosts=settings.allowed_target_hosts,
         allowed_networks=settings.allowed_target_networks,
         allowed_ports=settings.allowed_target_ports,
-        always_refused=sorted(_own_addresses(settings)),
+        always_refused=sorted(own_addresses(settings)),
+        is_own=is_own,
     )
 
 
@@ -488,28 +478,3 @@ def _report_jump(by: timedelta) -> None:
     log.error(
         "clock.jumped", seconds=round(by.total_seconds(), 3), reason="the time of Redis is not where it was"
     )
-
-
-def _own_addresses(settings: Settings) -> set[tuple[str, int]]:
-    """(IP address, port) of MongoDB, Redis, the broker and the API, as far as they are known and resolve."""
-    nodes: set[tuple[str, int]] = {
-        (host, port or 27017) for host, port in parse_uri(settings.mongodb_uri)["nodelist"]
-    }
-    for url in (settings.redis_url, settings.celery_broker_url):
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-        if parts.hostname and port:
-            nodes.add((parts.hostname, port))
-    if settings.port:
-        nodes.add((settings.host, settings.port))
-    addresses: set[tuple[str, int]] = set()
-    for host, port in nodes:
-        if host.endswith(".sock") or host.startswith("/"):
-            continue
-        try:
-            found = getaddrinfo(host, port, AF_UNSPEC, SOCK_STREAM)
-        except gaierror:
-            log.warning("target.own_address_unknown", host=host)
-            continue
-        addresses |= {(str(address[0]).partition("%")[0], port) for *_, address in found}
-    return addresses

@@ -7,7 +7,7 @@ any name may resolve to anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NoReturn
@@ -73,12 +73,16 @@ class TargetPolicy:
     networks       ranges that are allowed although they are not public.
     ports          None = every port.
     platform       (address, port) of the platform's own stores and API: refused whatever else is allowed.
+    is_own         whether an address is this machine's.
+    own_ports      ports of the platform on this machine: refused at every address of it.
     """
 
     hosts: _HostRules | None = None
     networks: tuple[IpNetwork, ...] = ()
     ports: frozenset[int] | None = None
     platform: frozenset[tuple[IpAddress, int]] = field(default=frozenset())
+    is_own: Callable[[IpAddress], bool] = field(default=is_this_machine, compare=False)
+    own_ports: frozenset[int] = field(default=frozenset())
 
     @classmethod
     def of(
@@ -88,6 +92,7 @@ class TargetPolicy:
         allowed_networks: Iterable[str | IpNetwork] = (),
         allowed_ports: Iterable[int] | None = None,
         always_refused: Iterable[tuple[str, int]] = (),
+        is_own: Callable[[IpAddress], bool] = is_this_machine,
     ) -> TargetPolicy:
         """The policy of settings as they are written.
 
@@ -96,8 +101,9 @@ class TargetPolicy:
         allowed_networks  CIDR ranges permitted although private. Link-local and metadata addresses need an
                           entry that lies within their own range (169.254.10.0/24, never 0.0.0.0/0).
         allowed_ports     None = all.
-        always_refused    (IP address, port) of the platform itself. A loopback or unspecified address stands
-                          for every address that reaches this machine's loopback.
+        always_refused    (IP address, port) of the platform itself. An address of this machine stands for all of
+                          its addresses: what listens at one of them may listen at every one.
+        is_own            tells which addresses those are; by default loopback and unspecified ones only.
 
         Raises ValueError, naming the bad entry, when one cannot be read.
         """
@@ -107,7 +113,9 @@ class TargetPolicy:
             if not 1 <= port <= 65535:
                 raise ValueError(f"{port} is not a port")
         platform = frozenset((unmapped(ip_address(address)), port) for address, port in always_refused)
-        return cls(None if allowed_hosts is None else _host_rules(allowed_hosts), networks, ports, platform)
+        own_ports = frozenset(port for address, port in platform if is_own(address))
+        hosts = None if allowed_hosts is None else _host_rules(allowed_hosts)
+        return cls(hosts, networks, ports, platform, is_own, own_ports)
 
     def judge_url(self, url: str) -> TargetUrl:
         """The URL in its normal form, if it may be called as far as its text tells.
@@ -173,11 +181,7 @@ class TargetPolicy:
         return self._address_refusal(host, ip, "an entry")
 
     def _is_platform(self, ip: IpAddress, port: int) -> bool:
-        if (ip, port) in self.platform:
-            return True
-        return is_this_machine(ip) and any(
-            own_port == port and is_this_machine(own) for own, own_port in self.platform
-        )
+        return (ip, port) in self.platform or (port in self.own_ports and self.is_own(ip))
 
     def _named(self, ip: IpAddress, sensitive: IpNetwork, host: str) -> bool:
         """Whether a sensitive address is allowed by an entry that can only mean it."""

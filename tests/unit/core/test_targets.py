@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webhookcron.core.target_addresses import is_this_machine
 from webhookcron.core.target_urls import parse_target_url
 from webhookcron.core.targets import TargetPolicy, TargetRefused
 
@@ -389,6 +390,18 @@ class TestThePlatformItself:
     def test_other_ports_of_the_same_machine_are_not(self) -> None:
         assert _rule(self.POLICY, "10.0.0.9", port=8080) is None
         assert _rule(self.POLICY, "127.0.0.1", port=8080) is None
+
+    @pytest.mark.parametrize("listens_at", ["127.0.0.1", "0.0.0.0", "::", "10.0.0.9"])
+    def test_what_listens_on_this_machine_is_refused_at_every_address_of_it(self, listens_at: str) -> None:
+        policy = TargetPolicy.of(
+            allowed_networks=["0.0.0.0/0", "::/0"],
+            always_refused=[(listens_at, 5000)],
+            is_own=lambda ip: is_this_machine(ip) or str(ip) in ("10.0.0.9", "fd00::9"),
+        )
+        for address in ("127.0.0.1", "::1", "10.0.0.9", "fd00::9", "::ffff:10.0.0.9"):
+            assert _rule(policy, address, port=5000) == "platform"
+            assert _rule(policy, address, port=5001) is None
+        assert _rule(policy, "10.0.0.8", port=5000) is None
 
     def test_a_literal_of_its_address_is_refused_early(self) -> None:
         assert _refused_url(self.POLICY, "http://127.1:6379/") == ("platform", None)
