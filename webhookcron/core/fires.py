@@ -88,6 +88,21 @@ class DueRun(NamedTuple):
         """As an execution has it."""
         return self.job.id
 
+    def as_execution(self) -> Execution:
+        """The execution that it becomes."""
+        return Execution(
+            id=self.id,
+            job_id=self.job.id,
+            owner_id=self.job.owner_id,
+            job_name=self.job.name,
+            host=self.job.host,
+            trigger=Trigger.SCHEDULE,
+            status=ExecutionStatus.QUEUED,
+            scheduled_at=self.fire_time,
+            queued_at=self.queued_at,
+            check_at=self.check_at,
+        )
+
 
 class FirePlan(NamedTuple):
     """What to do about the due fire times of one job, in this order: skips and summary, runs, cursor, next look."""

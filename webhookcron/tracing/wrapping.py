@@ -12,6 +12,7 @@ from datetime import datetime
 from pymongo.database import Database
 
 from webhookcron.core.executions import Execution
+from webhookcron.core.fires import DueRun
 from webhookcron.delivery.caller import WebhookCall, WebhookCaller
 from webhookcron.delivery.oauth import OAuthTokens
 from webhookcron.delivery.transport import Transport
@@ -28,12 +29,13 @@ class TracedExecutions(ExecutionStore):
         self._traces = traces
         self._now = now
 
-    def insert(self, executions: Sequence[Execution]) -> Inserted:
+    def insert(self, executions: Sequence[Execution | DueRun]) -> Inserted:
         """As the base class does; what another process created is told by that one."""
         inserted = super().insert(executions)
         created = [execution for execution in executions if execution.id in inserted.created]
         if created:
-            self._traces.created(created, self._now())
+            told = [item.as_execution() if isinstance(item, DueRun) else item for item in created]
+            self._traces.created(told, self._now())
         return inserted
 
 
