@@ -162,7 +162,7 @@ def is_by_cursor(job: TickJob, fire_time: datetime, now: datetime) -> bool:
     A mirror that comes back with old data (a Redis that lost its last writes, or was restored) shows fire times that
     were handled already, whose executions may be deleted by now.
     """
-    return fire_time < now - CURSOR_BEHIND - timedelta(milliseconds=job.jitter_ms)
+    return fire_time < now - CURSOR_BEHIND - _milliseconds(job.jitter_ms)
 
 
 def _missed_before(job: TickJob, now: datetime) -> datetime:

@@ -32,6 +32,10 @@ GATHER_SECONDS = 0.03
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 2.0
 
+COUNT_SLACK = timedelta(seconds=5)
+"""A group that is due for the sweep within so long is left to it: whoever was stopped after the record and comes back
+when its job remembers other groups already must not count it again."""
+
 
 class Recorder:
     """A thread that writes what ended. A lone result is written at once; while it is, others gather.
@@ -168,7 +172,8 @@ class Recorder:
         counted = [record.final for record in records if record.final is not None]
         if counted and not all_ours:
             counted = self._still_ours(counted, token)
-        if counted:
+        swept_at = counted[0].check_at if counted else None
+        if swept_at is not None and self._now() < swept_at - COUNT_SLACK:
             self._counter.count_group(counted, token)
         leaving = [record.final for record in records if record.holds_slot and record.final is not None]
         if leaving and not all_ours:

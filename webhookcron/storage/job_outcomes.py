@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from pymongo import UpdateOne
 from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
 
 from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import JobStatus, OverlapPolicy, origin_of
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.fields import integer, integer_or_none, moment, moment_or_none
+
+log = structlog.get_logger(__name__)
 
 COUNT_TOKENS = 64
 """A job remembers so many groups of outcomes that its counters hold, to count none of them twice."""
@@ -74,7 +78,10 @@ class JobOutcomes:
         return {document["_id"]: origin_of(str(document.get("webhookUrl", ""))) for document in documents}
 
     def count_outcomes(self, counts: Sequence[OutcomeCount], token: str) -> None:
-        """Add a group of outcomes to the counters, each job's once however often this is called with `token`."""
+        """Add a group of outcomes to the counters, each job's once however often this is called with `token`.
+
+        A job whose counters are no numbers is left out, with a line in the log.
+        """
         if not counts:
             return
         updates: list[UpdateOne] = []
@@ -100,8 +107,14 @@ class JobOutcomes:
                     },
                 )
             )
-        with driver_errors_translated():
-            self._collection.bulk_write(updates, ordered=False)
+        try:
+            with driver_errors_translated():
+                self._collection.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            # What is no number cannot be added to. The others are counted; no try after this one would do more.
+            for failed in (error.details or {}).get("writeErrors", ()):
+                job_id = failed.get("op", {}).get("q", {}).get("_id")
+                log.error("job.counters_corrupt", job_id=job_id, reason=failed.get("errmsg"))
 
     def has_counted(self, job_ids: Sequence[str], token: str) -> set[str]:
         """Those of `job_ids` whose counters hold the group `token`, and those that are gone."""

@@ -85,7 +85,11 @@ class FullComparison:
         put: list[MirrorEntry] = []
         suspects: list[MirrorEntry] = []
         for job in jobs:
-            entry = mirror_entry(job)
+            try:
+                entry = mirror_entry(job)
+            except CorruptDocument as error:
+                log.error("job.corrupt", job_id=error.document_id, reason=error.reason)
+                continue
             if entry is None:
                 compared.completed.append(job)
                 continue

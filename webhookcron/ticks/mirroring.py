@@ -17,24 +17,37 @@ log = structlog.get_logger(__name__)
 
 
 def mirror_entry(job: TickJob) -> MirrorEntry | None:
-    """How an active job has to be mirrored, from its rule and cursor alone; None when its schedule is over."""
-    pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.max_runs)
-    if pending is None:
-        return None
-    return entry_at(job, pending, act_at(job.id, pending, job.jitter_ms))
+    """How an active job has to be mirrored, from its rule and cursor alone; None when its schedule is over.
+
+    Raises CorruptDocument when that cannot be said: one document that nobody foresaw must not hold up the others.
+    """
+    try:
+        pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.max_runs)
+        if pending is None:
+            return None
+        return entry_at(job, pending, act_at(job.id, pending, job.jitter_ms))
+    except Exception as error:
+        raise CorruptDocument(job.id, f"{type(error).__name__}: {error}") from error
 
 
-def mirror_entries(jobs: Iterable[TickJob]) -> tuple[list[MirrorEntry], list[TickJob]]:
-    """The entries of active jobs, and those whose schedule is over."""
+def mirror_entries(
+    jobs: Iterable[TickJob],
+) -> tuple[list[MirrorEntry], list[TickJob], list[CorruptDocument]]:
+    """The entries of active jobs, those whose schedule is over, and those of which neither can be said."""
     entries: list[MirrorEntry] = []
     over: list[TickJob] = []
+    corrupt: list[CorruptDocument] = []
     for job in jobs:
-        entry = mirror_entry(job)
+        try:
+            entry = mirror_entry(job)
+        except CorruptDocument as error:
+            corrupt.append(error)
+            continue
         if entry is None:
             over.append(job)
         else:
             entries.append(entry)
-    return entries, over
+    return entries, over, corrupt
 
 
 def entry_at(job: TickJob, fire_time: datetime, at: datetime | None) -> MirrorEntry:
@@ -53,7 +66,10 @@ def corrected(fire: DueFire, job: TickJob | CorruptDocument | None, now: datetim
         return set_aside(fire, job.reason, now)
     if job is None or job.status is not JobStatus.ACTIVE:
         return Advance(fire, None)
-    return Advance(fire, mirror_entry(job))
+    try:
+        return Advance(fire, mirror_entry(job))
+    except CorruptDocument as error:
+        return set_aside(fire, error.reason, now)
 
 
 def set_aside(fire: DueFire, reason: str, now: datetime) -> Advance:

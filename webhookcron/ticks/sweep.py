@@ -91,19 +91,17 @@ class Sweep:
 
     def _mirror(self, now: datetime) -> tuple[int, bool]:
         due = self._jobs.mirror_due(now, BATCH)
-        jobs: list[TickJob] = []
-        for job in due:
-            if isinstance(job, CorruptDocument):
-                log.error("job.corrupt", job_id=job.document_id, reason=job.reason)
-                self._jobs.postpone_mirroring(str(job.document_id), now + UNREADABLE_AGAIN)
-            else:
-                jobs.append(job)
+        jobs = [job for job in due if isinstance(job, TickJob)]
         active = [job for job in jobs if job.status is JobStatus.ACTIVE]
-        entries, over = mirror_entries(active)
+        entries, over, corrupt = mirror_entries(active)
+        for error in (*(job for job in due if isinstance(job, CorruptDocument)), *corrupt):
+            log.error("job.corrupt", job_id=error.document_id, reason=error.reason)
+            self._jobs.postpone_mirroring(str(error.document_id), now + UNREADABLE_AGAIN)
         self._source.put(entries)
         self._source.remove([(job.id, job.version) for job in jobs if job.status is not JobStatus.ACTIVE])
-        changed = {job.id for job in over if not self._complete(job, now)}
-        self._jobs.mirrored([(job.id, job.version) for job in jobs if job.id not in changed])
+        left = {job.id for job in over if not self._complete(job, now)}
+        left.update(str(error.document_id) for error in corrupt)
+        self._jobs.mirrored([(job.id, job.version) for job in jobs if job.id not in left])
         return len(jobs), len(due) >= BATCH
 
     def _complete(self, job: TickJob, now: datetime) -> bool:

@@ -18,6 +18,7 @@ from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.core.retries import RetryPolicy
 from webhookcron.delivery.results import CallResult
 from webhookcron.delivery.transport_types import HttpResult
+from webhookcron.storage.jobs import COUNT_TOKENS
 
 GONE = HttpResult(status=410)
 BROKEN = HttpResult(status=500)
@@ -215,6 +216,46 @@ def test_what_the_sweep_counted_meanwhile_is_not_counted_again(world: Any) -> No
     world.sweep(world.at(90))
     recorder.record(records, "group")
     assert world.counters(job) == (1, 1, 0, 0)
+
+
+def test_a_worker_that_was_stopped_before_it_counted_leaves_that_to_the_sweep(world: Any) -> None:
+    job = world.job()
+    claimed = claimed_at(world, 60)
+    records = world.records(claimed, world.at(62), "group")
+    now = world.at(62)
+
+    class StoppedAfter:
+        """The worker is stopped right after it recorded, for longer than its job remembers groups."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.executions, name)
+
+        def apply(self, updates: Any) -> int:
+            nonlocal now
+            applied = world.executions.apply(updates)
+            world.sweep(world.at(80))
+            assert world.counters(job) == (1, 1, 0, 0)
+            for number in range(COUNT_TOKENS):
+                world.tick(world.at(120 + 60 * number))
+                world.deliver(world.at(121 + 60 * number))
+            now = world.at(10_000)
+            return int(applied)
+
+    recorder = world.recorder(world.at(62), executions=StoppedAfter())
+    recorder._now = lambda: now
+    recorder.record(records, "group")
+    assert world.counters(job)[:2] == (1 + COUNT_TOKENS, 1 + COUNT_TOKENS)
+
+
+def test_counters_that_are_no_numbers_hold_up_no_other(world: Any) -> None:
+    broken, whole = world.job(), world.job()
+    claimed = claimed_at(world, 60)
+    world.database["jobs"].update_one({"_id": broken.id}, {"$set": {"totalRuns": "many"}})
+    with capture_logs() as logged:
+        world.finish(claimed, world.at(61))
+    assert [(line["event"], line["job_id"]) for line in logged] == [("job.counters_corrupt", broken.id)]
+    assert world.counters(whole) == (1, 1, 0, 0)
+    assert world.executions.count({"counted": False}) == 0
 
 
 def test_a_group_written_in_two_parts_around_an_outage_is_counted_wholly(world: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 
 from webhookcron.core.errors import BrokerUnavailable
 from webhookcron.core.executions import Execution, ExecutionStatus
+from webhookcron.core.fires import first_pending
 from webhookcron.core.jobs import JobStatus, OverlapPolicy
 from webhookcron.core.retries import RetryPolicy
 from webhookcron.delivery.transport_types import HttpResult
+from webhookcron.ticks.comparison import FullComparison
+from webhookcron.ticks.source import MirrorEntry
 
 UNAVAILABLE = HttpResult(status=503)
 LEASE = 45
@@ -183,6 +187,47 @@ def test_a_job_that_cannot_be_read_holds_up_no_other(world: Any) -> None:
     world.sweep(world.at(2))
     assert world.mirrored(whole) == (1, 60, 60)
     assert world.jobs.mirror_due(world.at(3), 10) == []
+
+
+BEYOND_READING: list[dict[str, Any]] = [
+    {"intervalValue": 0},
+    {"intervalValue": "ten"},
+    {"maxRuns": "three"},
+    {"jitterMs": "some"},
+    {"timezone": "Atlantis/Poseidonis"},
+    {"anchorAt": "at the beginning"},
+]
+
+
+@pytest.mark.parametrize("damage", [*BEYOND_READING, {}], ids=lambda damage: next(iter(damage), "unforeseen"))
+def test_a_job_whose_next_fire_time_cannot_be_said_holds_up_no_other(
+    world: Any, damage: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, whole = world.new_job(world.every(61)), world.new_job(world.every(60))
+    for job in (broken, whole):
+        world.jobs.create(job)
+    if damage:
+        world.database["jobs"].update_one({"_id": broken.id}, {"$set": damage})
+    else:
+        monkeypatch.setattr("webhookcron.ticks.mirroring.first_pending", unforeseen_for(broken))
+    FullComparison(jobs=world.jobs, source=world.source).run(threading.Event())
+    assert world.mirrored(whole) == (1, 60, 60)
+    world.redis.flushall()
+    world.sweep(world.at(2))
+    assert world.mirrored(whole) == (1, 60, 60)
+    assert world.jobs.mirror_due(world.at(3), 10) == []
+    world.source.put([MirrorEntry(broken.id, 7, world.at(60), world.at(60))])
+    world.tick(world.at(60))
+    assert list(world.found(whole)) == [60]
+
+
+def unforeseen_for(job: Any) -> Any:
+    def pending(schedule: Any, *others: Any) -> Any:
+        if schedule == job.schedule:
+            raise ArithmeticError("nobody thought of this")
+        return first_pending(schedule, *others)
+
+    return pending
 
 
 def test_an_active_job_without_a_further_fire_time_is_completed(world: Any) -> None:
