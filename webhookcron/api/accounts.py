@@ -41,7 +41,6 @@ class Register(MethodView):
     @open_to_all
     @blueprint.arguments(RegistrationSchema, example={**EXAMPLE_CREDENTIALS, "name": "Ann"})
     @blueprint.response(201, LoggedInSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(403, "FORBIDDEN")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="register")
@@ -67,7 +66,6 @@ class Login(MethodView):
     @open_to_all
     @blueprint.arguments(CredentialsSchema, example=EXAMPLE_CREDENTIALS)
     @blueprint.response(200, LoggedInSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(401, "UNAUTHORIZED")
     @blueprint.doc(operationId="login")
     def post(self, values: dict[str, str]) -> LoggedIn:
@@ -88,7 +86,6 @@ class Refresh(MethodView):
     @open_to_all
     @blueprint.arguments(RefreshSchema, example={"refreshToken": "whr_…"})
     @blueprint.response(200, LoggedInSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(401, "UNAUTHORIZED")
     @blueprint.doc(operationId="refreshLogin")
     def post(self, values: dict[str, str]) -> LoggedIn:
@@ -106,7 +103,6 @@ class Logout(MethodView):
     @signed_in(Scope.READ, own_account=True)
     @blueprint.arguments(LogoutSchema, required=False, example={"everywhere": False})
     @blueprint.response(204)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="logout")
     def post(self, principal: Principal, values: dict[str, bool]) -> Response:
@@ -130,7 +126,6 @@ class Password(MethodView):
         example={"currentPassword": EXAMPLE_PASSWORD, "newPassword": "another horse battery"},
     )
     @blueprint.response(204)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="changePassword")

@@ -179,9 +179,7 @@ class Alerts(MethodView):
     @signed_in(Scope.WRITE)
     @blueprint.arguments(CreateAlertSchema, example=EXAMPLE)
     @blueprint.response(201, AlertSchema, description="The new alert, with its signing secret this once")
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(409, "CONFLICT")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="createAlert")
     def post(
         self, principal: Principal, values: dict[str, Any]
@@ -229,9 +227,7 @@ class SingleAlert(MethodView):
     @signed_in(Scope.WRITE)
     @blueprint.arguments(AlertFields, example={"isActive": False})
     @blueprint.response(200, AlertSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="patchAlert")
     def patch(self, principal: Principal, values: dict[str, Any], alert_id: str) -> dict[str, Any]:
         """Change fields of an alert

@@ -40,7 +40,6 @@ class ApiKeys(MethodView):
     @signed_in(Scope.WRITE, own_account=True)
     @blueprint.arguments(CreateApiKeySchema, example={"name": "deployment", "scopes": ["read", "write"]})
     @blueprint.response(201, CreatedApiKeySchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="createApiKey")
     def post(self, principal: Principal, values: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from webhookcron.api.callers import present_principal
 from webhookcron.api.errors import UNAUTHORIZED, error_answer
+from webhookcron.api.strict_requests import Heard, document_errors
 from webhookcron.service.accounts import AccountService
 from webhookcron.service.principals import Principal, Scope
 from webhookcron.service.tokens import MAX_TOKEN_LENGTH
@@ -119,6 +120,8 @@ def signed_in(
     """
 
     def decorator(view: View) -> View:
+        heard = Heard.by(getattr(view, "_apidoc", {}))
+
         @wraps(view)
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
             principal = present_principal()
@@ -130,27 +133,24 @@ def signed_in(
                 principal.require(scope)
             if admin:
                 principal.require_admin()
+            heard.refuse_the_rest()
             return view(self, principal, *args, **kwargs)
 
-        wrapper._apidoc = _documented(getattr(view, "_apidoc", {}), scope)  # type: ignore[attr-defined]
+        wrapper._apidoc = _documented(view, scope)  # type: ignore[attr-defined]
         return wrapper  # type: ignore[return-value]
 
     return decorator
 
 
-def _documented(doc: dict[str, Any], scope: Scope | None) -> dict[str, Any]:
+def _documented(view: Any, scope: Scope | None) -> dict[str, Any]:
     """The documentation of a view with what signing in adds to it."""
-    doc = deepcopy(doc)
+    doc = deepcopy(getattr(view, "_apidoc", {}))
     manual = doc.setdefault("manual_doc", {})
     manual["security"] = [{"bearer": []}]
     if scope is not None:
         manual["x-required-scope"] = scope.value
-    responses = doc.setdefault("response", {}).setdefault("responses", {})
-    for status, name in (
-        (401, "UNAUTHORIZED"),
-        (403, "FORBIDDEN"),
-        (429, "TOO_MANY_REQUESTS"),
-        (503, "SERVICE_UNAVAILABLE"),
-    ):
+    document_errors(doc, view.__name__.upper())
+    responses = doc["response"]["responses"]
+    for status, name in ((401, "UNAUTHORIZED"), (403, "FORBIDDEN")):
         responses.setdefault(status, [name])
     return doc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 from flask import Flask
@@ -12,6 +13,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from werkzeug.routing import BaseConverter
 
 from webhookcron.api.json_body import StrictParser
+from webhookcron.api.strict_requests import Heard, document_errors
 
 Decorated = TypeVar("Decorated")
 
@@ -44,14 +46,19 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
 
 def open_to_all(view: Decorated) -> Decorated:
-    """Say in the documentation that an operation needs no credential; it is counted by address."""
+    """Serve an operation without any credential, and say so in its documentation; it is counted by address."""
+    heard = Heard.by(getattr(view, "_apidoc", {}))
+
+    @wraps(cast(Callable[..., Any], view))
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        heard.refuse_the_rest()
+        return cast(Callable[..., Any], view)(*args, **kwargs)
+
     doc = deepcopy(getattr(view, "_apidoc", {}))
     doc.setdefault("manual_doc", {})["security"] = []
-    responses = doc.setdefault("response", {}).setdefault("responses", {})
-    for status, name in ((429, "TOO_MANY_REQUESTS"), (503, "SERVICE_UNAVAILABLE")):
-        responses.setdefault(status, [name])
-    view._apidoc = doc  # type: ignore[attr-defined]
-    return view
+    document_errors(doc, wrapper.__name__.upper())
+    wrapper._apidoc = doc  # type: ignore[attr-defined]
+    return cast(Decorated, wrapper)
 
 
 class JobIdConverter(BaseConverter):

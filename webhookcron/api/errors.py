@@ -93,6 +93,9 @@ class RestApi(Api):  # type: ignore[misc]
 
     ERROR_SCHEMA = ErrorSchema
 
+    DEFAULT_ERROR_RESPONSE_NAME = None
+    """Each operation lists its errors; a default would make any answer a documented one."""
+
     def handle_http_exception(self, error: HTTPException) -> Any:
         """The answer for an error that Flask, the argument parser or a view raised as an HTTP exception."""
         if error.code is None or error.code < 400:

@@ -60,7 +60,6 @@ class ReplayExecution(MethodView):
     @blueprint.response(202, TriggeredSchema, description="The new execution, queued")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.alt_response(409, "CONFLICT")
-    @blueprint.alt_response(422, "UNPROCESSABLE_ENTITY")
     @blueprint.doc(operationId="replayExecution", parameters=[IDEMPOTENCY_KEY_PARAMETER])
     def post(self, principal: Principal, execution_id: str) -> dict[str, Execution]:
         """Repeat a finished execution
@@ -99,7 +98,6 @@ class ReplayMatching(MethodView):
     )
     @blueprint.response(202, ReplaySchema, description="The new executions, queued")
     @blueprint.alt_response(200, schema=ReplaySchema, description="The list of a dry run", success=True)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.doc(operationId="replayExecutions", parameters=[IDEMPOTENCY_KEY_PARAMETER])
     def post(self, principal: Principal, values: dict[str, Any]) -> tuple[dict[str, Any], int]:
         """Repeat the finished executions that match

@@ -133,7 +133,6 @@ class TriggerJob(MethodView):
     @signed_in(Scope.TRIGGER)
     @blueprint.response(202, TriggeredSchema, description="The execution, queued")
     @blueprint.alt_response(404, "NOT_FOUND")
-    @blueprint.alt_response(422, "UNPROCESSABLE_ENTITY")
     @blueprint.doc(operationId="triggerJob", parameters=[IDEMPOTENCY_KEY_PARAMETER])
     def post(self, principal: Principal, job_id: str) -> dict[str, Execution]:
         """Run a cron job now
@@ -155,7 +154,6 @@ class BackfillJob(MethodView):
     )
     @blueprint.response(202, BackfillSchema, description="The executions, queued")
     @blueprint.alt_response(200, schema=BackfillSchema, description="The list of a dry run", success=True)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.doc(operationId="backfillJob", parameters=[IDEMPOTENCY_KEY_PARAMETER])
     def post(self, principal: Principal, values: dict[str, Any], job_id: str) -> tuple[dict[str, Any], int]:
@@ -189,10 +187,8 @@ class CloneJob(MethodView):
     @signed_in(Scope.WRITE)
     @blueprint.arguments(CloneJobSchema, required=False, example={"name": "Monthly report"})
     @blueprint.response(201, JobSchema, description="The new job, with its signing secret this once")
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.alt_response(409, "CONFLICT")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="cloneJob")
     def post(self, principal: Principal, changes: dict[str, Any], job_id: str) -> Answer:
         """Copy a cron job
@@ -209,7 +205,6 @@ class RotateSecret(MethodView):
     @signed_in(Scope.WRITE)
     @blueprint.arguments(RotateSchema, required=False, example={"expireOldAfterMs": DEFAULT_OVERLAP_MS})
     @blueprint.response(200, RotatedSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.alt_response(412, "PRECONDITION_FAILED")

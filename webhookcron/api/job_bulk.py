@@ -140,8 +140,6 @@ class Bulk(MethodView):
         BulkRequestSchema, example={"action": "deactivate", "filter": {"tags": ["reports"]}, "dryRun": True}
     )
     @blueprint.response(200, BulkResultSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="bulk")
     def post(self, principal: Principal, values: dict[str, Any]) -> dict[str, Any]:
         """Activate, deactivate, delete or trigger many cron jobs

@@ -140,9 +140,7 @@ class Jobs(MethodView):
     @signed_in(Scope.WRITE)
     @blueprint.arguments(CreateJobSchema, example=EXAMPLE_JOB)
     @blueprint.response(201, JobSchema, description="The new job, with its signing secret this once")
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(409, "CONFLICT")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="createJob", parameters=[IDEMPOTENCY_KEY_PARAMETER])
     def post(self, principal: Principal, values: dict[str, Any]) -> Answer:
         """Create a cron job
@@ -190,11 +188,9 @@ class SingleJob(MethodView):
     @signed_in(Scope.WRITE)
     @blueprint.arguments(ReplaceJobSchema, example=EXAMPLE_JOB)
     @blueprint.response(200, JobSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.alt_response(412, "PRECONDITION_FAILED")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="replaceJob", parameters=[IF_MATCH_PARAMETER])
     def put(self, principal: Principal, values: dict[str, Any], job_id: str) -> Answer:
         """Replace a cron job
@@ -208,11 +204,9 @@ class SingleJob(MethodView):
     @signed_in(Scope.WRITE)
     @blueprint.arguments(PatchJobSchema, example={"cronExpression": "30 9 * * 1"})
     @blueprint.response(200, JobSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.alt_response(412, "PRECONDITION_FAILED")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="patchJob", parameters=[IF_MATCH_PARAMETER])
     def patch(self, principal: Principal, patch: dict[str, Any], job_id: str) -> Answer:
         """Change fields of a cron job
@@ -246,10 +240,8 @@ class JobByKey(MethodView):
     @blueprint.arguments(ReplaceJobSchema, example=EXAMPLE_JOB)
     @blueprint.response(200, JobSchema, description="The job was there and is replaced")
     @blueprint.alt_response(201, schema=JobSchema, description="The job is new", success=True)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.alt_response(412, "PRECONDITION_FAILED")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
     @blueprint.doc(operationId="putJobByKey", parameters=[IF_MATCH_PARAMETER])
     def put(self, principal: Principal, values: dict[str, Any], key: str) -> Answer:
         """Create or replace the cron job with a key

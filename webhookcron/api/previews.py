@@ -100,7 +100,6 @@ class PreviewSchedule(MethodView):
         example={"cronExpression": "30 2 * * *", "timezone": "Europe/Berlin", "count": 5},
     )
     @blueprint.response(200, PreviewSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.doc(operationId="previewSchedule")
     def post(self, principal: Principal, values: dict[str, Any]) -> dict[str, Any]:
         """Preview a schedule

@@ -45,9 +45,6 @@ class MakeTrial(MethodView):
         example={"webhookUrl": "https://example.com/hooks/report", "payload": {"report": "test"}},
     )
     @blueprint.response(200, TrialSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
-    @blueprint.alt_response(413, "REQUEST_ENTITY_TOO_LARGE")
-    @blueprint.alt_response(429, "TOO_MANY_REQUESTS")
     @blueprint.doc(operationId="testWebhook")
     def post(self, principal: Principal, values: dict[str, Any]) -> Trial:
         """Call a webhook once

@@ -75,7 +75,6 @@ class Users(MethodView):
     @signed_in(Scope.WRITE, admin=True)
     @blueprint.arguments(CreateUserSchema, example={"email": EXAMPLE_EMAIL, "role": "member"})
     @blueprint.response(201, CreatedUserSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="createUser")
     def post(self, principal: Principal, values: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +93,6 @@ class SingleUser(MethodView):
     @signed_in(Scope.WRITE, admin=True)
     @blueprint.arguments(PatchUserSchema, example={"role": "viewer"})
     @blueprint.response(200, UserSchema)
-    @blueprint.alt_response(400, "BAD_REQUEST")
     @blueprint.alt_response(404, "NOT_FOUND")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="patchUser")

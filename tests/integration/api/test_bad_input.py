@@ -43,9 +43,63 @@ def test_a_body_that_is_not_json_is_a_bad_request(caller: Any, platform: Any, bo
     assert nothing_is_stored(platform)
 
 
-def test_a_body_that_says_it_is_something_else_is_a_bad_request(caller: Any) -> None:
-    response = caller("POST", "/api/cron", data=json.dumps(JOB), headers={"Content-Type": "text/plain"})
-    assert "Content-Type: application/json" in check_body(response, 400)["message"]
+@pytest.mark.parametrize("type_", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_body_that_says_it_is_something_else_is_not_read(caller: Any, platform: Any, type_: str) -> None:
+    response = caller("POST", "/api/cron", data=json.dumps(JOB), headers={"Content-Type": type_})
+    assert "Content-Type: application/json" in check_body(response, 415)["message"]
+    assert nothing_is_stored(platform)
+
+
+def test_a_name_that_comes_twice_is_refused(caller: Any, platform: Any) -> None:
+    body = json.dumps(JOB)[:-1] + ', "webhookUrl": "https://example.org"}'
+    assert "twice" in check_body(caller("POST", "/api/cron", data=body, headers=JSON), 400)["message"]
+    assert nothing_is_stored(platform)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/cron/{id}"),
+        ("POST", "/api/cron"),
+        ("DELETE", "/api/cron/{id}"),
+        ("POST", "/api/cron/{id}/pause"),
+        ("GET", "/api/auth/me"),
+        ("POST", "/api/auth/login"),
+    ],
+)
+def test_a_parameter_that_nobody_reads_is_refused(caller: Any, method: str, path: str) -> None:
+    job = caller.created()
+    response = caller(method, f"{path.format(id=job['id'])}?force=true", JOB if method == "POST" else None)
+    assert check_body(response, 422)["errors"] == {"query": {"force": ["is not a known field"]}}
+    after = caller("GET", f"/api/cron/{job['id']}").get_json()
+    assert (after["status"], caller("GET", "/api/cron").get_json()["total"]) == ("active", 1)
+
+
+def test_a_parameter_that_comes_twice_is_refused(caller: Any) -> None:
+    body = check_body(caller("GET", "/api/cron?limit=1&limit=2"), 422)
+    assert body["errors"] == {"query": {"limit": ["is given more than once"]}}
+
+
+@pytest.mark.parametrize(
+    ("method", "action"), [("POST", "/pause"), ("POST", "/trigger"), ("DELETE", ""), ("POST", "/resume")]
+)
+def test_a_body_that_nobody_reads_is_refused(caller: Any, method: str, action: str) -> None:
+    job = caller.created()
+    path = f"/api/cron/{job['id']}{action}"
+    body = check_body(caller(method, path, {"payload": {"a": 1}}), 422)
+    assert body["errors"] == {"json": {"payload": ["is not a known field"]}}
+    assert "_schema" in check_body(caller(method, path, [1]), 422)["errors"]["json"]
+    check_body(caller(method, path, data=b"{", headers=JSON), 400)
+    check_body(caller(method, path, data=b"a=1", headers={"Content-Type": "text/plain"}), 415)
+    assert caller("GET", f"/api/cron/{job['id']}").get_json()["version"] == job["version"]
+    assert caller("GET", "/api/execution-logs").get_json()["items"] == []
+
+
+def test_an_empty_body_is_as_good_as_none(caller: Any) -> None:
+    job = caller.created()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert caller("POST", f"/api/cron/{job['id']}/pause", {}).status_code == 200
+    assert caller("POST", f"/api/cron/{job['id']}/resume", data=b"", headers=form).status_code == 200
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, True])

@@ -40,13 +40,15 @@ def test_it_reads_nesting_up_to_the_bound() -> None:
         (b"1e999", "too large"),
         (b"18446744073709551616", "64 bits"),
         (b"9" * 100_000, "64 bits"),
+        (b'{"a": 1, "b": 2, "a": 1}', "twice"),
+        (b'[{"a": {"b": 1, "b": 2}}]', "twice"),
         (rb'"\ud800"', "surrogate"),
         (rb'{"\udfff": 1}', "surrogate"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "deeper"),
         (b"[" * 100_000, "deeper"),
         (b'{"a":' * 100_000, "deeper"),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_it_refuses(body: bytes, said: str) -> None:
     with pytest.raises(BadJson, match=said) as refused:
