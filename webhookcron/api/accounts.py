@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response, request, url_for
 from flask.views import MethodView
 
 from webhookcron.api.account_schemas import (
@@ -44,19 +44,20 @@ class Register(MethodView):
     @blueprint.alt_response(403, "FORBIDDEN")
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="register")
-    def post(self, values: dict[str, str]) -> LoggedIn:
+    def post(self, values: dict[str, str]) -> tuple[LoggedIn, int, dict[str, str]]:
         """Register an account and log in
 
         The first account of an installation is its admin. Afterwards 403, unless WEBHOOKCRON_OPEN_REGISTRATION is
         true: then new accounts are members. 409: there is an account with this address.
         """
-        return services().accounts.register(
+        logged_in = services().accounts.register(
             values["email"],
             values["password"],
             values["name"],
             address=request.remote_addr,
             client=_client(),
         )
+        return logged_in, 201, {"Location": url_for("Accounts.me")}
 
 
 @blueprint.route("/login", endpoint="login")

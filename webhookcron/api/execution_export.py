@@ -23,8 +23,8 @@ COLUMNS = (
 
 ROWS_IN_A_CHUNK = 100
 
-_FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""OWASP, "CSV Injection"."""
+_FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""OWASP, "CSV Injection"; the last four are the full-width forms of the first four."""
 
 _TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
@@ -72,7 +72,8 @@ def cell(value: Any) -> Any:
     """A value as a cell that holds what it says: text that a spreadsheet could take for a formula is quoted."""
     if value is None:
         return ""
-    if isinstance(value, str) and value.startswith(_FORMULA_BEGINNINGS):
+    # Some spreadsheets drop blanks at the beginning before they look.
+    if isinstance(value, str) and value.lstrip(" \u00a0\u3000").startswith(_FORMULA_BEGINNINGS):
         return f"'{value}"
     return value
 

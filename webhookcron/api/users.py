@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response
+from flask import Response, url_for
 from flask.views import MethodView
 
 from webhookcron.api.account_schemas import (
@@ -77,18 +77,32 @@ class Users(MethodView):
     @blueprint.response(201, CreatedUserSchema)
     @blueprint.alt_response(409, "CONFLICT")
     @blueprint.doc(operationId="createUser")
-    def post(self, principal: Principal, values: dict[str, Any]) -> dict[str, Any]:
+    def post(
+        self, principal: Principal, values: dict[str, Any]
+    ) -> tuple[dict[str, Any], int, dict[str, str]]:
         """Create an account
 
         Without a password one is made, and shown by this answer only. 409: there is an account with this address.
         """
         user, password = services().users.create(principal, **values)
-        return {**asdict(user), **({} if password is None else {"password": password})}
+        body = {**asdict(user), **({} if password is None else {"password": password})}
+        return body, 201, {"Location": url_for("Users.user", user_id=user.id)}
 
 
 @blueprint.route("/<user_id:user_id>", endpoint="user")
 class SingleUser(MethodView):
     """One account."""
+
+    @signed_in(Scope.READ, admin=True)
+    @blueprint.response(200, UserSchema)
+    @blueprint.alt_response(404, "NOT_FOUND")
+    @blueprint.doc(operationId="getUser")
+    def get(self, principal: Principal, user_id: str) -> User:
+        """Show an account
+
+        As the list shows it.
+        """
+        return services().users.get(principal, user_id)
 
     @signed_in(Scope.WRITE, admin=True)
     @blueprint.arguments(PatchUserSchema, example={"role": "viewer"})

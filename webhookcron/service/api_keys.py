@@ -28,6 +28,13 @@ class ApiKeyService:
         """The caller's keys, the newest first."""
         return self._keys.list(principal.user_id, limit=MOST_KEYS + 1)
 
+    def get(self, principal: Principal, key_id: str) -> ApiKey:
+        """A key of the caller. Raises NotFound."""
+        found = self._keys.get(key_id, owner_id=principal.user_id)
+        if found is None:
+            raise NotFound(key_id)
+        return found
+
     def create(
         self, principal: Principal, *, name: str, scopes: Sequence[str], expires_at: datetime | None
     ) -> tuple[ApiKey, str]:

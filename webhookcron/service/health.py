@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -71,12 +72,24 @@ class HealthService:
         self._started = monotonic()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")
         self._kept: tuple[float, Health] | None = None
+        self._looking = threading.Lock()
 
     def check(self) -> Health:
         """The state of the platform, at most `KEPT_FOR_SECONDS` old. Never raises for a store that is away."""
+        kept = self._fresh()
+        if kept is not None:
+            return kept
+        # One look for all who ask meanwhile: a store that is away must not be waited for by one after the other.
+        with self._looking:
+            return self._fresh() or self._look()
+
+    def _fresh(self) -> Health | None:
         kept = self._kept
         if kept is not None and self._monotonic() - kept[0] < KEPT_FOR_SECONDS:
             return kept[1]
+        return None
+
+    def _look(self) -> Health:
         asked_redis = self._pool.submit(self._timed, self._look_at_redis)
         mongodb = self._timed(self._look_at_mongodb)
         redis = asked_redis.result()

@@ -49,6 +49,11 @@ class UserService:
         items, total = self._users.list(skip=(page - 1) * limit, limit=limit)
         return UserPage(items, page, limit, total)
 
+    def get(self, principal: Principal, user_id: str) -> User:
+        """The account."""
+        principal.require_admin()
+        return self._users.get(user_id)
+
     def create(
         self, principal: Principal, *, email: str, name: str, role: str, password: str | None
     ) -> tuple[User, str | None]:

@@ -111,6 +111,12 @@ class ApiKeyStore:
         with driver_errors_translated():
             return self._keys.delete_many({"ownerId": owner_id}).deleted_count
 
+    def get(self, key_id: str, *, owner_id: str) -> ApiKey | None:
+        """A key of `owner_id`, its role left empty; None when there is none."""
+        with driver_errors_translated():
+            document = self._keys.find_one({"_id": key_id, "ownerId": owner_id}, {"hash": 0})
+        return None if document is None else _api_key(document, "")
+
     def find(self, key: str, *, now: datetime) -> ApiKey | None:
         """Whose `key` this is; None when it is unknown, expired, or its owner is gone."""
         with driver_errors_translated():

@@ -65,7 +65,9 @@ def test_an_empty_export_is_whole(ann: Any) -> None:
         assert response.get_data() == b""
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u3000=1", "\uff1d1"]
+)
 def test_no_cell_is_a_formula(text: str) -> None:
     assert cell(text) == "'" + text
 

@@ -33,6 +33,27 @@ def test_registering_logs_in(login: Any) -> None:
     assert ann.created()["ownerId"] == tokens["user"]["id"]
 
 
+def test_what_is_created_is_found_where_the_answer_says(admin: Any, login: Any) -> None:
+    for path, body in (
+        ("/api/users", {"email": "bob@example.com"}),
+        ("/api/auth/api-keys", {"name": "n", "scopes": ["read"]}),
+        ("/api/alerts", {"name": "n", "channel": "webhook", "url": "https://example.com"}),
+        ("/api/cron", {"name": "n", "webhookUrl": "https://example.com", "cronExpression": "@daily"}),
+        (
+            "/api/cron/by-key/k",
+            {"name": "n", "webhookUrl": "https://example.com", "cronExpression": "@daily"},
+        ),
+    ):
+        made = admin("PUT" if "by-key" in path else "POST", path, body)
+        assert made.status_code == 201
+        found = admin("GET", made.headers["Location"])
+        assert (found.status_code, found.get_json()["id"]) == (200, made.get_json()["id"])
+        shown_once = {"/api/users": "password", "/api/auth/api-keys": "key"}.get(path, "signingSecret")
+        assert (shown_once in made.get_json(), shown_once in found.get_json()) == (True, False)
+    tokens, _ = login
+    assert admin("GET", f"/api/users/{tokens['user']['id']}").get_json()["email"] == ANN["email"]
+
+
 def test_a_login_is_refreshed_and_ended(login: Any, nobody: Any, make_caller: Any) -> None:
     tokens, _ = login
     again = nobody("POST", "/api/auth/login", ANN).get_json()

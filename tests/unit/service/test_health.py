@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -97,6 +99,27 @@ def test_only_what_is_due_is_due(stores: Stores) -> None:
 def test_the_embedded_store_is_known_by_its_word(stores: Stores) -> None:
     stores.info = {"version": "7.0.0", "webhookcronEmbedded": True, "maxFinishedExecutions": 50_000}
     assert check(stores).finished_executions_kept == 50_000
+
+
+def test_who_asks_during_a_look_waits_for_that_one(stores: Stores) -> None:
+    """Else a store that is away would be waited for by one after the other."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow() -> dict[str, Any]:
+        stores.looks += 1
+        looking.set()
+        assert go_on.wait(20)
+        raise StoreUnavailable("MongoDB did not answer in time")
+
+    stores.server_info = slow  # type: ignore[method-assign]
+    health = HealthService(cast(Platform, stores), monotonic=lambda: 0.0)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(health.check)
+        assert looking.wait(20)
+        others = [pool.submit(health.check) for _ in range(7)]
+        go_on.set()
+        answers = {id(asked.result(20)) for asked in (first, *others)}
+    assert (stores.looks, len(answers)) == (1, 1)
 
 
 def test_many_questions_in_a_moment_are_one_look(stores: Stores) -> None:
