@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from webhookcron.cli.gathering_worker import GatheringWorker
 from webhookcron.config import Settings
 from webhookcron.metrics.sharing import shared_between_processes
 
@@ -55,7 +56,7 @@ def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
         "bind": bind,
         "workers": workers,
         "threads": threads,
-        "worker_class": "gthread",
+        "worker_class": GatheringWorker,
         "graceful_timeout": GRACEFUL_SECONDS,
         "keepalive": KEEP_ALIVE_SECONDS,
         "logger_class": RootLogger,
