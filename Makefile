@@ -32,8 +32,14 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.python
 run: $(VENV)/.run ## start everything on this machine; ARGS='--port 9090' passes options
 	exec $(BIN)/webhookcron up $(ARGS)
 
+# Each process of the first part has stores of its own. Of the second, files go to two: their tests mostly wait.
 test: $(VENV)/.dev ## run all tests; ARGS='tests/unit -k cron' passes options
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 tests/unit tests/integration
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/acceptance
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 chaos: $(VENV)/.dev ## kill, stop, flush and edit for five minutes, then check every fire time; ARGS='--minutes 1 --seed 7'
 	$(BIN)/python tests/acceptance/chaos $(ARGS)

@@ -73,7 +73,7 @@ def test_what_was_lost_with_a_machine_fires_again_on_another(
         secret = created[int(call.path.rpartition("/")[2])]["signingSecret"]
         Webhook(secret).verify(call.body or b"", dict(call.headers))
     headers = {"Authorization": f"Bearer {old_key}"}
-    jobs = requests.get(f"{second.url}/api/cron", headers=headers, timeout=10).json()
+    jobs = requests.get(f"{second.url}/api/cron", headers=headers, timeout=60).json()
     assert {job["id"] for job in jobs["items"]} == {job["id"] for job in [*created, paused]}
     assert {job["name"]: job["status"] for job in jobs["items"]}["paused"] == "paused"
-    assert requests.get(f"{second.url}/api/alerts", headers=headers, timeout=10).json()["total"] == 1
+    assert requests.get(f"{second.url}/api/alerts", headers=headers, timeout=60).json()["total"] == 1

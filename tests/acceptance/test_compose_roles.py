@@ -147,7 +147,7 @@ def test_the_roles_together_deliver_to_the_allowed_receiver(
     job = {"name": "Every second", "cronExpression": "* * * * * *", "webhookUrl": running["target"]}
 
     def created() -> requests.Response | None:
-        answer = requests.post(f"{running['api']}/api/cron", json=job, headers=headers, timeout=10)
+        answer = requests.post(f"{running['api']}/api/cron", json=job, headers=headers, timeout=60)
         return answer if answer.status_code == 201 else None
 
     eventually(created, within=30, what="the API takes a job")
@@ -161,7 +161,7 @@ def test_every_role_ends_by_sigterm_with_code_0(
     running: dict[str, Any], eventually: Callable[..., Any]
 ) -> None:
     eventually(
-        lambda: requests.get(f"{running['api']}/health/ready", timeout=10).status_code == 200,
+        lambda: requests.get(f"{running['api']}/health/ready", timeout=60).status_code == 200,
         within=30,
         what="the API is ready",
     )

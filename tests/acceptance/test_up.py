@@ -84,7 +84,7 @@ def test_a_second_up_on_the_same_directory_is_one_clear_line(shared_platform: An
         f"error: another `webhookcron up` (process {shared_platform.pid}) uses the data directory "
         f"{shared_platform.data_directory}; stop it, or choose another directory with --data-dir\n"
     )
-    assert requests.get(f"{shared_platform.url}/health/ready", timeout=10).status_code == 200
+    assert requests.get(f"{shared_platform.url}/health/ready", timeout=60).status_code == 200
 
 
 def test_the_first_start_makes_a_key_that_the_api_takes(shared_platform: Any) -> None:

@@ -221,7 +221,7 @@ def test_an_api_key_is_made_shown_once_and_works(user: Any) -> None:
     user.fill("name", "deploy")
     user.click("button", "Create key")
     key = user.find("#shown-secret").text
-    answer = requests.get(f"{user.url}/api/cron", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    answer = requests.get(f"{user.url}/api/cron", headers={"Authorization": f"Bearer {key}"}, timeout=60)
     assert answer.status_code == 200
     user.open("/dashboard/account")
     assert key not in user.driver.page_source

@@ -17,6 +17,12 @@ from webhookcron.service.recent_runs import RecentRuns
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
+@pytest.fixture(autouse=True)
+def _the_clock_stands_still(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hour ends between what a test writes and what it reads."""
+    monkeypatch.setattr(type(platform.clock), "now", lambda _clock: NOW)
+
+
 def put_run(platform: Any, job: Any, seconds_ago: int, **fields: Any) -> None:
     """An execution as far as these figures look at it."""
     moment = NOW - timedelta(seconds=seconds_ago)
