@@ -15,6 +15,13 @@ class AttemptErrorSchema(BaseSchema):
     message = ma.fields.String(required=True)
 
 
+class RedirectSchema(BaseSchema):
+    """A redirect that was followed."""
+
+    status = ma.fields.Integer(required=True, metadata=said("That asked for it"))
+    url = ma.fields.String(required=True, metadata=said("Where it led"))
+
+
 class AttemptSchema(BaseSchema):
     """One HTTP request made for an execution."""
 
@@ -27,10 +34,16 @@ class AttemptSchema(BaseSchema):
         allow_none=True,
         metadata=said("Milliseconds by phase"),
     )
+    lateness_ms = ma.fields.Integer(
+        allow_none=True, metadata=said("Milliseconds from scheduledAt to startedAt")
+    )
     request_method = ma.fields.String(allow_none=True)
     request_url = ma.fields.String(allow_none=True)
     request_headers = ma.fields.List(
         ma.fields.List(ma.fields.String()), metadata=said("Pairs of name and value; secrets are redacted")
+    )
+    redirects = ma.fields.List(
+        ma.fields.Nested(RedirectSchema), metadata=said("Those that were followed, in order")
     )
     response_status = ma.fields.Integer(allow_none=True)
     response_headers = ma.fields.List(ma.fields.List(ma.fields.String()))

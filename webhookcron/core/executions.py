@@ -114,6 +114,14 @@ class AttemptError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowedRedirect:
+    """The status that asked for a redirect, and the URL it led to."""
+
+    status: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One HTTP request made for an execution."""
 
@@ -123,10 +131,14 @@ class Attempt:
     duration_ms: int
     phases: Mapping[str, float] | None = None
     """Milliseconds from the start until each phase ended; None for a lost attempt."""
+    lateness_ms: int | None = None
+    """How long after the fire time it started; None for attempts of older releases."""
     request_method: str | None = None
     request_url: str | None = None
     request_headers: tuple[tuple[str, str], ...] = ()
     """Secrets are redacted."""
+    redirects: tuple[FollowedRedirect, ...] = ()
+    """Those that were followed, in order."""
     response_status: int | None = None
     response_headers: tuple[tuple[str, str], ...] = ()
     response_body: str | None = None

@@ -7,7 +7,7 @@ import codecs
 import re
 from datetime import datetime
 
-from webhookcron.core.executions import Attempt, AttemptError
+from webhookcron.core.executions import MILLISECOND, Attempt, AttemptError, FollowedRedirect
 from webhookcron.core.headers import ALWAYS_SECRET, redacted
 from webhookcron.core.outcomes import Outcome
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
@@ -50,7 +50,13 @@ _SECRET_IN_RESPONSES = ALWAYS_SECRET | {"set-cookie"}
 
 
 def attempt_of(
-    *, number: int, started_at: datetime, request: HttpRequest | None, result: HttpResult, outcome: Outcome
+    *,
+    number: int,
+    scheduled_at: datetime,
+    started_at: datetime,
+    request: HttpRequest | None,
+    result: HttpResult,
+    outcome: Outcome,
 ) -> Attempt:
     """The attempt that a call was, secrets redacted; `request` is None when none could be sent."""
     body, is_base64 = _body_text(result.body, result.header("content-type"))
@@ -61,9 +67,11 @@ def attempt_of(
         started_at=started_at,
         duration_ms=round(result.phases.total),
         phases=_phases(result.phases),
+        lateness_ms=(started_at - scheduled_at) // MILLISECOND,
         request_method=None if request is None else request.method,
         request_url=None if request is None else request.url,
         request_headers=() if request is None else redacted(request.headers, ALWAYS_SECRET | secret),
+        redirects=tuple(FollowedRedirect(status=r.status, url=r.url) for r in result.redirects),
         response_status=result.status,
         response_headers=redacted(result.headers, _SECRET_IN_RESPONSES | secret),
         response_body=body if result.status is not None else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from webhookcron.core.outcomes import Failure, FailureKind
@@ -85,12 +85,10 @@ class _TokenCall:
         attempt = self._attempt
         left_ms = self._left_ms()
         if isinstance(answer, Failure):
-            attempt.on_done(None, HttpResult(failure=answer))
+            self._end(None, HttpResult(failure=answer))
             return
         if left_ms <= 0:
-            attempt.on_done(
-                None, _failed(FailureKind.TIMEOUT, "the deadline passed before the OAuth token came")
-            )
+            self._end(None, _failed(FailureKind.TIMEOUT, "the deadline passed before the OAuth token came"))
             return
         self._token = answer
         try:
@@ -99,9 +97,9 @@ class _TokenCall:
             )
             self._caller._transport.submit(request, lambda result: self._on_result(request, result))
         except TransportClosed:
-            attempt.on_done(None, _failed(FailureKind.CANCELLED, NOT_SENT))
+            self._end(None, _failed(FailureKind.CANCELLED, NOT_SENT))
         except ValueError as error:
-            attempt.on_done(None, _failed(FailureKind.INVALID_REQUEST, str(error)))
+            self._end(None, _failed(FailureKind.INVALID_REQUEST, str(error)))
 
     def _on_result(self, request: HttpRequest, result: HttpResult) -> None:
         if result.status == 401 and result.failure is None and not self._refreshed and self._left_ms() > 0:
@@ -111,7 +109,12 @@ class _TokenCall:
             self._caller._tokens.forget(auth, self._token)
             self.begin()
             return
-        self._attempt.on_done(request, result)
+        self._end(request, result)
+
+    def _end(self, request: HttpRequest | None, result: HttpResult) -> None:
+        """Hand the result over; as with redirects its `total` is that of the whole attempt."""
+        total_ms = (time.monotonic() - self._started_at) * 1000
+        self._attempt.on_done(request, replace(result, phases=replace(result.phases, total=total_ms)))
 
 
 def _with_request(on_done: OnAttempt, request: HttpRequest) -> OnDone:

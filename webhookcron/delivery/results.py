@@ -68,6 +68,7 @@ def record_of(
         return _put_back(call)
     attempt = attempt_of(
         number=execution.attempt_count + 1,
+        scheduled_at=execution.scheduled_at,
         started_at=call.started_at,
         request=call.request,
         result=call.result,

@@ -49,8 +49,8 @@ class Phases:
     first_byte   the first byte of the response arrived.
     total        the transfer was over.
 
-    On a reused connection the first three are None. With redirects `total` is over all hops, the others are
-    those of the last hop, from its own start.
+    On a reused connection the first three are None. With redirects `total` is over all hops, and with an OAuth token
+    over its fetching, too; the others are those of the last hop, from its own start.
     """
 
     name_lookup: float | None = None

@@ -80,7 +80,9 @@ class TrialService:
         )
         request, result = _waited_for(self._running_caller(), template, fire)
         outcome = Outcome.of_failure(result.failure) if result.failure else template.success.judge(result)
-        attempt = attempt_of(number=1, started_at=now, request=request, result=result, outcome=outcome)
+        attempt = attempt_of(
+            number=1, scheduled_at=now, started_at=now, request=request, result=result, outcome=outcome
+        )
         return Trial(attempt, outcome.succeeded)
 
     def close(self) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from webhookcron.core.errors import CorruptDocument
-from webhookcron.core.executions import Attempt, AttemptError, Execution, ExecutionStatus, Trigger
+from webhookcron.core.executions import (
+    Attempt,
+    AttemptError,
+    Execution,
+    ExecutionStatus,
+    FollowedRedirect,
+    Trigger,
+)
 from webhookcron.core.fires import DueRun
 from webhookcron.storage.client import Document
 from webhookcron.storage.fields import integer_or_none, moment, moment_or_none, text
@@ -115,6 +122,7 @@ def attempt_document(attempt: Attempt) -> Document:
     if attempt.phases:
         document["phases"] = dict(attempt.phases)
     for key, value in (
+        ("latenessMs", attempt.lateness_ms),
         ("requestMethod", attempt.request_method),
         ("requestUrl", attempt.request_url),
         ("responseStatus", attempt.response_status),
@@ -124,6 +132,8 @@ def attempt_document(attempt: Attempt) -> Document:
             document[key] = value
     if attempt.request_headers:
         document["requestHeaders"] = [list(pair) for pair in attempt.request_headers]
+    if attempt.redirects:
+        document["redirects"] = [{"status": r.status, "url": r.url} for r in attempt.redirects]
     if attempt.response_headers:
         document["responseHeaders"] = [list(pair) for pair in attempt.response_headers]
     if attempt.response_body_base64:
@@ -144,9 +154,11 @@ def attempt_from_document(document: Document) -> Attempt:
         started_at=document["startedAt"],
         duration_ms=document["durationMs"],
         phases=get("phases"),
+        lateness_ms=get("latenessMs"),
         request_method=get("requestMethod"),
         request_url=get("requestUrl"),
         request_headers=_pairs(get("requestHeaders")),
+        redirects=tuple(FollowedRedirect(status=r["status"], url=r["url"]) for r in get("redirects") or ()),
         response_status=get("responseStatus"),
         response_headers=_pairs(get("responseHeaders")),
         response_body=get("responseBody"),

@@ -15,6 +15,7 @@ import structlog
 from webhookcron.core.errors import BrokerUnavailable, CorruptDocument, VersionConflict
 from webhookcron.core.executions import (
     MAX_LOST_ATTEMPTS,
+    MILLISECOND,
     WAITING_RECHECK,
     Attempt,
     AttemptError,
@@ -167,10 +168,12 @@ class Sweep:
 
     def _lease_ran_out(self, execution: Execution, now: datetime) -> tuple[GuardedUpdate, bool]:
         lost_count = execution.lost_count + 1
+        started_at = execution.started_at or execution.check_at or now
         attempt = Attempt(
             number=execution.attempt_count + 1,
-            started_at=execution.started_at or execution.check_at or now,
+            started_at=started_at,
             duration_ms=0,
+            lateness_ms=(started_at - execution.scheduled_at) // MILLISECOND,
             error=AttemptError(
                 kind=FailureKind.LOST.value,
                 message="The worker that held this attempt did not report; whether the target got it is not known.",

@@ -303,6 +303,7 @@ class TestOAuth:
         ((_, result),) = _call(caller, target.server.url(), auth=issuer.auth(), timeout_ms=300)
         issuer.hold.set()
         assert _kind(result) is FailureKind.OAUTH_UNAVAILABLE
+        assert result.phases.total >= 300, "the attempt took as long as its token did"
 
     def test_an_endpoint_at_a_forbidden_address_is_blocked(
         self, make_transport: MakeTransport, issuer: Issuer, target: Target

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from webhookcron.core.executions import Attempt, AttemptError
 from webhookcron.core.outcomes import SUCCESS, Failure, FailureKind, Outcome
 from webhookcron.delivery.attempts import attempt_of
-from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
+from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases, Redirect
+from webhookcron.storage.execution_documents import attempt_document, attempt_from_document
 
 NOW = datetime(2030, 1, 15, tzinfo=UTC)
 REQUEST = HttpRequest(
@@ -24,6 +25,7 @@ REQUEST = HttpRequest(
 def kept(request: HttpRequest | None = REQUEST, outcome: Outcome = SUCCESS, **result: Any) -> Attempt:
     return attempt_of(
         number=2,
+        scheduled_at=NOW - timedelta(milliseconds=1_500),
         started_at=NOW,
         request=request,
         result=HttpResult(**{"status": 200, **result}),
@@ -69,6 +71,18 @@ def test_secrets_that_come_back_are_redacted_too() -> None:
 def test_a_character_cut_in_two_is_dropped() -> None:
     cut = kept(body="grüße €".encode()[:-1], truncated=True)
     assert (cut.response_body, cut.response_body_base64, cut.truncated) == ("grüße ", False, True)
+
+
+def test_it_tells_how_late_it_started_and_where_redirects_led() -> None:
+    attempt = kept(
+        redirects=(Redirect(302, "https://example.com/a"), Redirect(307, "https://other.example/"))
+    )
+    assert attempt.lateness_ms == 1_500
+    assert [(r.status, r.url) for r in attempt.redirects] == [
+        (302, "https://example.com/a"),
+        (307, "https://other.example/"),
+    ]
+    assert attempt_from_document(attempt_document(attempt)) == attempt
 
 
 def test_phases_that_did_not_take_place_are_left_out() -> None:
