@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from webhookcron.cli.environment import settings_from_environment
-from webhookcron.cli.errors import CommandFailed
+from webhookcron.cli.errors import CommandFailed, WrongSetting
 from webhookcron.config import Settings
 
 
@@ -36,13 +36,17 @@ def api(host: str | None, port: int | None, workers: int, threads: int, fd: int 
         port=settings.port if port is None else port,
     )
     from webhookcron.cli.gunicorn_server import serve
+    from webhookcron.metrics.sharing import NotShareable
 
-    serve(
-        settings,
-        bind=bind_address(settings) if fd is None else f"fd://{fd}",
-        workers=workers,
-        threads=threads,
-    )
+    try:
+        serve(
+            settings,
+            bind=bind_address(settings) if fd is None else f"fd://{fd}",
+            workers=workers,
+            threads=threads,
+        )
+    except NotShareable as error:
+        raise WrongSetting(str(error)) from None
 
 
 @click.command(short_help="Create the executions of due jobs.")

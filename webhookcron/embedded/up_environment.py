@@ -44,6 +44,8 @@ def child_environment(
     # What nothing reads was warned of once, by `up`; handed on, every child would warn again.
     unknown = unknown_variables(environ)
     completed = {name: value for name, value in environ.items() if name not in unknown}
+    # Another program's, perhaps of a directory that is gone; each start of the API makes one of its own.
+    completed.pop("PROMETHEUS_MULTIPROC_DIR", None)
     brought = {
         "MONGODB_URI": mongodb_uri,
         "REDIS_URL": redis_url,

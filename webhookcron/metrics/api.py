@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from webhookcron.metrics.sharing import DIRECTORY_VARIABLE
+from webhookcron.metrics.sharing import prepare_named_directory
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -32,10 +32,10 @@ class ApiMetrics:
     """The instruments of one server process of the API."""
 
     def __init__(self, state: Collector, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`state` tells of the platform as a whole and is asked once a scrape."""
+        """`state` tells of the platform as a whole and is asked once a scrape. Raises NotShareable."""
         self._state = state
         self._monotonic = monotonic
-        self._shared = bool(os.environ.get(DIRECTORY_VARIABLE))
+        self._shared = prepare_named_directory()
         self._registry = CollectorRegistry()
         self._memory_read_at = float("-inf")
         self._lock = threading.Lock()

@@ -1,10 +1,11 @@
-"""The Kubernetes manifests fit together. Their schema is not at hand offline, so the fields are looked at here."""
+"""The Kubernetes manifests keep to their schemas, fit together, and keep to what the guide promises."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -25,6 +26,26 @@ API_VERSIONS = {
     "PodDisruptionBudget": "policy/v1",
     "NetworkPolicy": "networking.k8s.io/v1",
 }
+
+
+@pytest.mark.parametrize("release", ["1.30", "1.37"])
+def test_they_are_valid_by_the_schemas_of_kubernetes(release: str) -> None:
+    for manifest in MANIFESTS:
+        kubernetes_validate.validate(manifest, release, strict=True)
+
+
+def test_a_field_that_is_misspelt_would_be_found() -> None:
+    with pytest.raises(kubernetes_validate.ValidationError, match="terminationGraceSeconds"):
+        kubernetes_validate.validate(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "x"},
+                "spec": {"containers": [{"name": "x"}], "terminationGraceSeconds": 45},
+            },
+            "1.37",
+            strict=True,
+        )
 
 
 def of_kind(kind: str) -> dict[str, dict[str, Any]]:

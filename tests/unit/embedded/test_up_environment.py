@@ -80,6 +80,10 @@ def test_what_nothing_reads_is_not_handed_on() -> None:
     assert environ["OTHER"] == "2"
 
 
+def test_the_directory_in_which_another_program_shares_its_metrics_is_not_handed_on() -> None:
+    assert "PROMETHEUS_MULTIPROC_DIR" not in completed({"PROMETHEUS_MULTIPROC_DIR": "/gone"})
+
+
 def test_the_callers_environment_is_left_alone() -> None:
     environ: dict[str, str] = {}
     completed(environ)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from webhookcron.metrics.sharing import DIRECTORY_VARIABLE, shared_between_processes
+from webhookcron.metrics.sharing import DIRECTORY_VARIABLE, NotShareable, shared_between_processes
 
 
 @pytest.fixture
@@ -44,3 +44,20 @@ def test_a_forked_process_that_ends_leaves_it_to_the_first_one(monkeypatch: pyte
         sharing.__exit__(None, None, None)
     assert directory.is_dir()
     directory.rmdir()
+
+
+def test_a_named_directory_that_is_gone_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "of" / "another"))
+    with shared_between_processes():
+        assert (tmp_path / "of" / "another").is_dir()
+
+
+def test_a_named_directory_that_cannot_be_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "file" / "metrics"))
+    with pytest.raises(NotShareable, match=f"^{DIRECTORY_VARIABLE} must name a directory.*Not a directory"):
+        shared_between_processes().__enter__()
