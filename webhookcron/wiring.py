@@ -270,6 +270,7 @@ def _chores(platform: Platform) -> Chores:
         [
             Chore("alerts", timedelta(seconds=1), watch.look),
             Chore("alert digests", timedelta(seconds=5), watch.digest),
+            Chore("alert disabled jobs", timedelta(seconds=30), watch.look_for_disabled),
             Chore("alert silence", timedelta(minutes=1), watch.look_for_silence),
             Chore("alert messages", timedelta(seconds=1), watch.push_due),
             Chore("rollups", timedelta(seconds=2), RollupMerging(platform.rollups, retention=retention)),

@@ -84,7 +84,8 @@ class AlertSender:
                 # Claimed or not, it comes again when its checkAt has passed.
                 log.warning("alert.unavailable", message_id=message_id, reason=str(error))
             except Exception:
-                log.exception("alert.sending_failed", message_id=message_id)
+                # It comes again when its lease has run out.
+                log.exception("alert.not_recorded", message_id=message_id)
 
     def send(self, message_id: str) -> None:
         """Send a message unless another worker does. Raises StoreUnavailable; then it comes again."""
@@ -99,6 +100,12 @@ class AlertSender:
             self._alerts.not_sent(message_id, token, "the alert was deleted", again_at=None)
         except NotSent as error:
             self._failed(message, token, str(error))
+        except (StoreUnavailable, TickSourceUnavailable):
+            raise
+        except Exception as error:
+            # One that cannot be sent whatever is done must be given up some day, as others are.
+            log.exception("alert.sending_failed", message_id=message_id)
+            self._failed(message, token, f"it could not be made: {type(error).__name__}")
         else:
             self._alerts.sent(message_id, token, now=self._now())
             log.info("alert.sent", message_id=message_id, alert_id=message.alert_id, kind=message.kind)

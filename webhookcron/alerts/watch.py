@@ -8,7 +8,7 @@ elsewhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -97,9 +97,23 @@ class AlertWatch:
                 self._digest(alert, now)
         return False
 
+    def look_for_disabled(self, now: datetime) -> bool:
+        """Find disabled jobs that were not told of: their worker was slow to stop them, after their last failure."""
+        alerts = {alert.id: alert for alert in self._alerts.telling_of(AlertEvent.DISABLED)}
+        states = self._alerts.failing(sorted(alerts))
+        jobs = {job.id: job for job in self._jobs.get(sorted({state.job_id for state in states}))}
+        for state in states:
+            alert, job = alerts[state.alert_id], jobs.get(state.job_id)
+            if job is not None and _applies(alert, job):
+                with _others_go_on(alert):
+                    told = self._disabled(alert, job, state, now)
+                    if told != state:
+                        self._alerts.save_state(told, now=now)
+        return False
+
     def look_for_silence(self, now: datetime) -> bool:
         """Find active jobs that have had no success for too long."""
-        for alert in self._alerts.with_silence():
+        for alert in self._alerts.telling_of(AlertEvent.SILENCE):
             if alert.silence_minutes is None:
                 continue
             with _others_go_on(alert):
@@ -155,24 +169,25 @@ class AlertWatch:
         state = replace(judged.state, job_name=job.name)
         for event in judged.tell:
             self._tell(alert, event, job, item, before, state, now)
-        stopped = job.status is JobStatus.DISABLED and state.disabled_version != job.version
-        if item.failures and stopped and alert.wants(AlertEvent.DISABLED):
-            notice = notices.of_job(
-                alert,
-                AlertEvent.DISABLED,
-                job_id=job.id,
-                job_name=job.name,
-                now=now,
-                reason=job.status_reason,
-            )
-            self._message(alert, f"{alert.id}:{job.id}:disabled:{job.version}", notice, now)
-            state = replace(state, disabled_version=job.version)
+        if item.failures:
+            state = self._disabled(alert, job, state, now)
         if judged.tell or state.has_news:
             told = alert.told + len(judged.tell)
             self._alerts.begin_interval(alert.id, digest_at=now + self._digest_every, told=told)
             alert = replace(alert, told=told)
-        self._alerts.save_state(state, token=item.token)
+        self._alerts.save_state(state, token=item.token, now=now)
         return alert
+
+    def _disabled(self, alert: Alert, job: WatchedJob, state: AlertState, now: datetime) -> AlertState:
+        """Tell that the platform stopped the job, once for each time that it did."""
+        stopped = job.status is JobStatus.DISABLED and state.disabled_version != job.version
+        if not stopped or not alert.wants(AlertEvent.DISABLED):
+            return state
+        notice = notices.of_job(
+            alert, AlertEvent.DISABLED, job_id=job.id, job_name=job.name, now=now, reason=job.status_reason
+        )
+        self._message(alert, f"{alert.id}:{job.id}:disabled:{job.version}", notice, now)
+        return replace(state, disabled_version=job.version)
 
     def _tell(
         self,
@@ -211,15 +226,16 @@ class AlertWatch:
         due_at = alert.digest_at
         assert due_at is not None
         states = self._alerts.all_states(alert.id)
+        here = {job.id for job in self._jobs.get([state.job_id for state in states if not state.idle])}
         telling = [state for state in states if state.has_news]
         if telling and alert.is_active:
             notice = notices.digest(alert, telling, now=now, interval=self._digest_every)
             self._message(alert, f"{alert.id}:digest:{to_ms(due_at)}", notice, now)
         for state in states:
-            if state != (told := after_digest(state)):
-                self._alerts.save_state(told)
+            if state != (told := after_digest(state, job_is_there=state.job_id in here)):
+                self._alerts.save_state(told, now=now)
         # While something fails, what comes next belongs to the next digest.
-        goes_on = any(state.failing_since is not None for state in states)
+        goes_on = any(state.failing_since is not None and state.job_id in here for state in states)
         self._alerts.end_interval(
             alert.id, was=due_at, digest_at=now + self._digest_every if goes_on else None
         )
@@ -227,26 +243,40 @@ class AlertWatch:
     # --- silence
 
     def _silence(self, alert: Alert, longest: timedelta, now: datetime) -> None:
+        told = self._alerts.silent_jobs(alert.id)
+        active: set[str] = set()
         for job in self._jobs.active(alert.owner_id, None if alert.all_jobs else alert.id):
             fine = job.last_status == ExecutionStatus.SUCCESS.value and job.last_run_at is not None
             since = job.last_run_at if fine else None
             if since is None or now - since > longest:
                 ended_at = self._jobs.last_success_at(job.id)
                 since = max(ended_at or job.schedule_since, job.schedule_since)
-            self._silent_or_not(alert, job, since, now - since > longest, now)
+            silent = now - since > longest
+            if job.id in told:
+                active.add(job.id)
+            # Most jobs are as they were, and cost nothing more.
+            if silent != (job.id in told):
+                self._silent_or_not(alert, job, since, silent, now)
+        self._forget_silence(alert, told - active, now)
+
+    def _forget_silence(self, alert: Alert, job_ids: Set[str], now: datetime) -> None:
+        """Deleted jobs are not silent; those that only rest are told of again when they have been active in between."""
+        gone = job_ids - {job.id for job in self._jobs.get(sorted(job_ids))}
+        for state in self._alerts.states([(alert.id, job_id) for job_id in sorted(gone)]).values():
+            self._alerts.save_state(replace(state, silent_since=None), now=now)
 
     def _silent_or_not(
         self, alert: Alert, job: WatchedJob, since: datetime, silent: bool, now: datetime
     ) -> None:
         state = self._alerts.states([(alert.id, job.id)])[alert.id, job.id]
-        if silent == (state.silent_since is not None):
-            return
         if silent:
             notice = notices.of_job(
                 alert, AlertEvent.SILENCE, job_id=job.id, job_name=job.name, now=now, since=since
             )
             self._message(alert, f"{alert.id}:{job.id}:silence:{to_ms(since)}", notice, now)
-        self._alerts.save_state(replace(state, job_name=job.name, silent_since=since if silent else None))
+        self._alerts.save_state(
+            replace(state, job_name=job.name, silent_since=since if silent else None), now=now
+        )
 
     def _message(self, alert: Alert, message_id: str, notice: notices.Notice, now: datetime) -> None:
         self._alerts.add_message(message_id, alert, notice["event"], notice, now=now)
@@ -277,4 +307,8 @@ def _news(groups: Iterable[tuple[str, Sequence[Share]]]) -> list[_News]:
 
 
 def _applying(alerts: Sequence[Alert], job: WatchedJob) -> list[Alert]:
-    return [alert for alert in alerts if alert.all_jobs or alert.id in job.alerts]
+    return [alert for alert in alerts if _applies(alert, job)]
+
+
+def _applies(alert: Alert, job: WatchedJob) -> bool:
+    return alert.owner_id == job.owner_id and (alert.all_jobs or alert.id in job.alerts)

@@ -109,11 +109,18 @@ class AlertState:
     """The version of the job whose stop was told of."""
     silent_since: datetime | None = None
     """Since when it has had no success, if that was told of."""
+    revision: int = 0
+    """How often it was stored: what it was read as must not be written over what another instance made of it."""
 
     @property
     def has_news(self) -> bool:
         """Whether the next digest has something to tell of this job."""
         return bool(self.untold_failures or self.untold_recoveries or self.untold_missed)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to remember: the job is well, and all was told."""
+        return not self.has_news and self.failing_since is self.told_at is self.silent_since is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +182,10 @@ def judge(
     return Judged(state, tuple(tell))
 
 
-def after_digest(state: AlertState) -> AlertState:
-    """The state once the digest has told of it."""
+def after_digest(state: AlertState, *, job_is_there: bool = True) -> AlertState:
+    """The state once the digest has told of it. A job that was deleted is not failing any more, nor silent."""
+    if not job_is_there:
+        state = replace(state, failing_since=None, failures=0, silent_since=None)
     return replace(
         state,
         untold_failures=0,

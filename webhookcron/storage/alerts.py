@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from webhookcron.core.alerts import Alert, AlertEvent, AlertState, Channel, MessageStatus
-from webhookcron.core.errors import NotFound
+from webhookcron.core.errors import NotFound, StoreUnavailable
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.job_documents import Sealer
 
@@ -26,6 +26,9 @@ PUSHED_AGAIN_AFTER = timedelta(seconds=30)
 
 LEASE = timedelta(minutes=2)
 """A worker has so long to send a message: longer than all its time-outs."""
+
+IDLE_STATES_KEPT = timedelta(days=7)
+"""The state of a job that is well lapses after this: long after the groups of outcomes that it remembers are seen."""
 
 STATE_TOKENS = 128
 """Groups of outcomes that a state remembers; more than are looked at in one go."""
@@ -112,10 +115,10 @@ class AlertStore:
         with driver_errors_translated():
             return self._readable(self._alerts.find({"ownerId": {"$in": [*owner_ids]}, "isActive": True}))
 
-    def with_silence(self) -> Sequence[Alert]:
-        """The active alerts that tell of silence."""
+    def telling_of(self, event: AlertEvent) -> Sequence[Alert]:
+        """The active alerts that tell of such events."""
         with driver_errors_translated():
-            return self._readable(self._alerts.find({"isActive": True, "events": AlertEvent.SILENCE.value}))
+            return self._readable(self._alerts.find({"isActive": True, "events": event.value}))
 
     def digests_due(self, now: datetime) -> Sequence[Alert]:
         """The alerts whose digest is due."""
@@ -164,13 +167,22 @@ class AlertStore:
             found = self._states.find({"alertId": {"$in": [*alert_ids]}, "failingSince": {"$type": "date"}})
             return [_state(document) for document in found]
 
+    def silent_jobs(self, alert_id: str) -> frozenset[str]:
+        """The jobs whose silence this alert has told of."""
+        with driver_errors_translated():
+            found = self._states.find({"alertId": alert_id, "silentSince": {"$type": "date"}}, {"jobId": 1})
+            return frozenset(document["jobId"] for document in found)
+
     def all_states(self, alert_id: str) -> Sequence[AlertState]:
         """What the alert knows of every job that it ever told of."""
         with driver_errors_translated():
             return [_state(document) for document in self._states.find({"alertId": alert_id})]
 
-    def save_state(self, state: AlertState, *, token: str | None = None) -> None:
-        """Store a state; with `token`, the group of outcomes that led to it."""
+    def save_state(self, state: AlertState, *, token: str | None = None, now: datetime) -> None:
+        """Store a state; with `token`, the group of outcomes that led to it. One with nothing to remember lapses.
+
+        Raises StoreUnavailable also when it was changed since it was read: what led here has to be looked at again.
+        """
         values = {
             "alertId": state.alert_id,
             "jobId": state.job_id,
@@ -184,12 +196,22 @@ class AlertStore:
             "executionId": state.execution_id,
             "disabledVersion": state.disabled_version,
             "silentSince": state.silent_since,
+            "expireAt": now + IDLE_STATES_KEPT if state.idle else None,
+            "revision": state.revision + 1,
         }
         change: Document = {"$set": values}
         if token is not None:
             change["$push"] = {"tokens": {"$each": [token], "$slice": -STATE_TOKENS}}
-        with driver_errors_translated():
-            self._states.update_one({"_id": _state_id(state.alert_id, state.job_id)}, change, upsert=True)
+        as_read: Document = {
+            "_id": _state_id(state.alert_id, state.job_id),
+            "revision": state.revision or {"$exists": False},
+        }
+        try:
+            with driver_errors_translated():
+                # One that is there in another revision makes the insert fail, as `_id` is unique.
+                self._states.update_one(as_read, change, upsert=True)
+        except DuplicateKeyError as error:
+            raise StoreUnavailable("another instance looked at the same alert") from error
 
     # --- messages
 
@@ -361,6 +383,7 @@ def _state(document: Document) -> AlertState:
         execution_id=get("executionId"),
         disabled_version=get("disabledVersion"),
         silent_since=get("silentSince"),
+        revision=get("revision", 0),
     )
 
 

@@ -110,6 +110,13 @@ INDEXES: tuple[Index, ...] = (
     Index("alerts", (("ownerId", _UP), ("createdAt", _DOWN), ("_id", _DOWN)), "list, newest first"),
     Index("alerts", (("digestAt", _UP),), "digests that are due", partial={"digestAt": _DATE}),
     Index("alertStates", (("alertId", _UP), ("jobId", _UP)), "states of an alert"),
+    Index(
+        "alertStates",
+        (("expireAt", _UP),),
+        "states with nothing to remember",
+        partial={"expireAt": _DATE},
+        expire_after_seconds=0,
+    ),
     Index("alertDeliveries", (("checkAt", _UP),), "messages to send", partial={"checkAt": _DATE}),
     Index("alertDeliveries", (("alertId", _UP), ("createdAt", _DOWN)), "messages of an alert"),
     Index("alertDeliveries", (("expireAt", _UP),), "retention", expire_after_seconds=0),

@@ -132,6 +132,17 @@ def test_a_message_that_never_arrives_is_given_up_with_its_reason(watched: Any, 
     assert "WEBHOOKCRON_SMTP_URL" in given_up.error
 
 
+def test_a_message_that_cannot_be_made_is_given_up_as_others_are(watched: Any, new_sender: Any) -> None:
+    # What nobody foresaw, here an address that the mail library refuses.
+    alert = watched.alert(channel=Channel.EMAIL, to=("ann@exa\nmple.com",))
+    message_id = message(watched, alert)
+    for _ in range(len(RETRY_DELAYS) + 3):
+        new_sender().send(message_id)
+    [given_up] = watched.messages(alert)
+    assert (given_up.status, given_up.tries) == (MessageStatus.FAILED, len(RETRY_DELAYS) + 1)
+    assert given_up.error == "it could not be made: ValueError"
+
+
 def test_a_message_whose_worker_died_is_sent_by_another(
     watched: Any, mail_server: Any, new_sender: Any
 ) -> None:

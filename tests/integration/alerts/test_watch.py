@@ -9,6 +9,7 @@ import pytest
 
 from webhookcron.alerts.watch import SETTLE
 from webhookcron.core.alerts import TOLD_AT_ONCE, AlertEvent
+from webhookcron.core.errors import StoreUnavailable
 from webhookcron.core.jobs import MisfirePolicy
 from webhookcron.core.retries import RetryPolicy
 
@@ -86,6 +87,58 @@ def test_a_job_that_was_disabled_is_told_once(watched: Any) -> None:
     assert "failed" in message.notice["reason"]
 
 
+def test_a_job_that_is_disabled_long_after_its_last_failure_was_looked_at_is_told_of(watched: Any) -> None:
+    alert = watched.alert(AlertEvent.DISABLED)
+    job = watched.world.job()
+    watched.run(60, status=500)
+    watched.watch().look_for_disabled(watched.world.at(70))
+    assert watched.kinds(alert) == []
+    # A worker that was held up between counting the failure and stopping the job.
+    watched.world.jobs.disable_any_version(job.id, "gone", now=watched.world.at(80))
+    for seconds in (90, 120):
+        watched.watch().look_for_disabled(watched.world.at(seconds))
+    [message] = watched.messages(alert)
+    assert (message.kind, message.notice["reason"]) == ("disabled", "gone")
+
+
+def test_a_failing_job_that_was_deleted_is_forgotten_after_its_last_digest(watched: Any) -> None:
+    alert = watched.alert()
+    job = watched.world.job()
+    for minute in (1, 2):
+        watched.run(60 * minute, status=500)
+    watched.world.jobs.delete(job.id, expected_version=job.version)
+    watched.watch().digest(watched.world.at(3_900))
+    assert watched.kinds(alert) == ["failure", "digest"]
+    [state] = watched.alerts.all_states(alert.id)
+    assert state.idle
+    assert watched.alerts.get(alert.id, owner_id=None).digest_at is None
+    [stored] = watched.world.database["alertStates"].find()
+    assert stored["expireAt"] > watched.world.at(3_900)
+
+
+def test_the_state_of_a_failing_job_does_not_lapse(watched: Any) -> None:
+    watched.alert()
+    watched.world.job()
+    watched.run(60, status=500)
+    [stored] = watched.world.database["alertStates"].find()
+    assert stored["expireAt"] is None
+
+
+def test_a_watch_that_was_overtaken_does_not_undo_what_the_other_one_wrote(watched: Any) -> None:
+    alert = watched.alert()
+    job = watched.world.job()
+    pair = (alert.id, job.id)
+    slow = watched.alerts.states([pair])[pair]
+    watched.run(60, status=500)
+    with pytest.raises(StoreUnavailable):
+        watched.alerts.save_state(replace(slow, failures=9), token="slow", now=watched.world.at(70))
+    read = watched.alerts.states([pair])[pair]
+    assert read.failures == 1
+    assert "slow" not in watched.alerts.seen_groups(*pair)
+    watched.alerts.save_state(replace(read, failures=2), now=watched.world.at(71))
+    assert watched.alerts.states([pair])[pair].failures == 2
+
+
 def test_missed_fire_times_are_told(watched: Any) -> None:
     alert = watched.alert(AlertEvent.MISSED)
     watched.world.job(misfire_policy=MisfirePolicy.SKIP)
@@ -107,6 +160,34 @@ def test_silence_is_told_once_and_again_after_a_success(watched: Any) -> None:
     for seconds in (5_100, 9_000):
         watched.watch().look_for_silence(watched.world.at(seconds))
     assert watched.kinds(alert) == ["silence", "silence"]
+
+
+def test_a_job_that_is_well_costs_nothing_when_silence_is_looked_for(watched: Any) -> None:
+    watched.alert(AlertEvent.SILENCE)
+    for _ in range(3):
+        watched.world.job()
+    watched.run(60)
+
+    class Counting:
+        asked = 0
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "states":
+                Counting.asked += 1
+            return getattr(watched.alerts, name)
+
+    watched.watch(alerts=Counting()).look_for_silence(watched.world.at(120))
+    assert Counting.asked <= 1
+
+
+def test_the_silence_of_a_deleted_job_is_forgotten(watched: Any) -> None:
+    alert = watched.alert(AlertEvent.SILENCE)
+    job = watched.world.job()
+    watched.watch().look_for_silence(watched.world.at(3_700))
+    assert watched.alerts.silent_jobs(alert.id) == {job.id}
+    watched.world.jobs.delete(job.id, expected_version=job.version)
+    watched.watch().look_for_silence(watched.world.at(3_800))
+    assert watched.alerts.silent_jobs(alert.id) == frozenset()
 
 
 def test_without_alerts_nothing_is_kept_for_them(watched: Any) -> None:
