@@ -58,6 +58,10 @@ class Traces:
         """The `traceparent` of a new attempt."""
         return self._fire(execution_id).child(random.getrandbits(64) or 1).traceparent
 
+    def samples(self, execution_id: str) -> bool:
+        """Whether anything of the execution is told."""
+        return self._fire(execution_id).sampled
+
     def created(self, executions: Sequence[Execution], until: datetime) -> None:
         """These executions were stored at `until`; records of what is not run have no trace."""
         try:

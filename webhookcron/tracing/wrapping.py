@@ -32,7 +32,11 @@ class TracedExecutions(ExecutionStore):
     def insert(self, executions: Sequence[Execution | DueRun]) -> Inserted:
         """As the base class does; what another process created is told by that one."""
         inserted = super().insert(executions)
-        created = [execution for execution in executions if execution.id in inserted.created]
+        created = [
+            execution
+            for execution in executions
+            if execution.id in inserted.created and self._traces.samples(execution.id)
+        ]
         if created:
             told = [item.as_execution() if isinstance(item, DueRun) else item for item in created]
             self._traces.created(told, self._now())

@@ -168,7 +168,7 @@ def answers(url: str) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], log: Path, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], log: Path, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, log.read_text()
