@@ -26,6 +26,7 @@ from webhookcron.api.blueprints import register_converters
 from webhookcron.api.docs import register_documentation
 from webhookcron.api.errors import RestApi, register_error_handlers
 from webhookcron.api.observing import register_observing
+from webhookcron.api.openapi import DESCRIPTION
 from webhookcron.api.protection import register_protection
 from webhookcron.api.services import Services
 from webhookcron.config import Settings
@@ -55,7 +56,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
         API_VERSION=__version__,
         OPENAPI_VERSION="3.0.3",
         API_SPEC_OPTIONS={
-            "info": {"description": "Calls webhooks on schedule."},
+            "info": {"description": DESCRIPTION},
             "components": {
                 "securitySchemes": {
                     "bearer": {

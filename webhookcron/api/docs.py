@@ -8,6 +8,8 @@ from flask import Blueprint, Flask, Response, current_app, json, request, send_f
 from flask_smorest import Api, abort
 from swagger_ui_bundle import swagger_ui_path
 
+from webhookcron.api.openapi import finish
+
 blueprint = Blueprint("documentation", __name__)
 
 ASSETS = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
@@ -25,11 +27,21 @@ ASSET_SECONDS = 3600
 """How long browsers keep an asset: it changes with a new version of this platform only."""
 
 
+HSTS_SECONDS = 365 * 24 * 3600
+"""How long browsers that came over TLS come back over nothing else."""
+
+_DOCUMENT = "webhookcron.openapi"
+
+
 @blueprint.get("/openapi.json")
 def openapi_document() -> Response:
     """The OpenAPI document."""
-    api: Api = current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"]
-    return Response(json.dumps(api.spec.to_dict()), mimetype="application/json")
+    known = current_app.extensions
+    if _DOCUMENT not in known:
+        # It is the same as long as the process runs.
+        api: Api = known["flask-smorest"]["apis"][""]["ext_obj"]
+        known[_DOCUMENT] = json.dumps(finish(api.spec.to_dict())).encode()
+    return Response(known[_DOCUMENT], mimetype="application/json")
 
 
 @blueprint.get("/api-docs")
@@ -65,6 +77,9 @@ def _secured(response: Response) -> Response:
     headers.setdefault("X-Frame-Options", "DENY")
     headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    if request.is_secure:
+        # Browsers heed it over TLS only, which a trusted proxy tells of (RFC 6797 section 7.2).
+        headers.setdefault("Strict-Transport-Security", f"max-age={HSTS_SECONDS}")
     if request.path.startswith("/api/"):
         headers.setdefault("Cache-Control", "no-store")
     return response

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 
 from flask import Flask, Response, request
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
@@ -111,7 +112,9 @@ def _room(limit: RequestLimit) -> tuple[bool, int]:
 def _tell(response: Response, limit: RequestLimit) -> None:
     """RateLimit header fields as in draft-ietf-httpapi-ratelimit-headers-07; Reset in seconds from now."""
     item = limit.limit
-    reset = min(max(0, round(limit.reset_at - time.time())), item.get_expiry())
+    left = limit.window.reset_time - time.time()
+    # A window that has just begun is told as one that ends now.
+    reset = item.get_expiry() if left <= 0 else min(ceil(left), item.get_expiry())
     headers = response.headers
     headers["RateLimit-Limit"] = str(item.amount)
     headers["RateLimit-Remaining"] = str(max(0, limit.remaining))

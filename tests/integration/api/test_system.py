@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
+from werkzeug.http import HTTP_STATUS_CODES
 
+from webhookcron.api.openapi import operations
+from webhookcron.api.openapi_examples import BY_OPERATION, BY_SCHEMA
 from webhookcron.app import create_app
 from webhookcron.config import Settings
 from webhookcron.wiring import connect
@@ -90,8 +95,8 @@ def test_every_operation_is_documented(nobody: Any) -> None:
     document = nobody("GET", "/openapi.json").get_json()
     assert document["openapi"] == "3.0.3"
     ids = []
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
             if method == "parameters":
                 continue
             where = f"{method} {path}"
@@ -106,8 +111,68 @@ def test_every_operation_is_documented(nobody: Any) -> None:
                 assert refusals <= operation["responses"].keys(), where
             if "requestBody" in operation:
                 assert "example" in operation["requestBody"]["content"]["application/json"], where
-                assert {"400", "422"} <= operation["responses"].keys(), where
+                assert {"400", "413", "415", "422"} <= operation["responses"].keys(), where
     assert len(ids) == len(set(ids))
+
+
+def nullable_said_otherwise(value: Any) -> Any:
+    """OpenAPI 3.0 schemas as JSON Schema has them."""
+    if isinstance(value, list):
+        return [nullable_said_otherwise(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    said = {name: nullable_said_otherwise(inner) for name, inner in value.items() if name != "nullable"}
+    return {"anyOf": [said, {"type": "null"}]} if value.get("nullable") is True else said
+
+
+def answers(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All answers that a document tells of, each with its place."""
+    yield from document["components"]["responses"].items()
+    for operation in operations(document):
+        for status, response in operation["responses"].items():
+            if "$ref" not in response:
+                yield f"{operation['operationId']} {status}", response
+
+
+def test_every_answer_has_an_example_that_fits(nobody: Any) -> None:
+    document = nobody("GET", "/openapi.json").get_json()
+    components = nullable_said_otherwise(document["components"])
+    seen = 0
+    for place, response in answers(document):
+        assert ("content" in response) == (not place.endswith(" 204")), place
+        for content in response.get("content", {}).values():
+            schema = {"allOf": [nullable_said_otherwise(content["schema"])], "components": components}
+            wrong = [error.message for error in Draft7Validator(schema).iter_errors(content["example"])]
+            assert not wrong, (place, wrong)
+            seen += 1
+    assert seen > 50
+
+
+def test_every_error_example_tells_its_own_status(nobody: Any) -> None:
+    document = nobody("GET", "/openapi.json").get_json()
+    for name, response in document["components"]["responses"].items():
+        example = response["content"]["application/json"]["example"]
+        assert example["code"] == HTTPStatus[name].value
+        assert example["status"] == HTTP_STATUS_CODES[example["code"]]
+
+
+def test_what_examples_show_is_what_answers_have(caller: Any, platform: Any) -> None:
+    job = caller.created()
+    assert job.keys() == BY_OPERATION["createJob", 201].keys()
+    assert caller("GET", f"/api/cron/{job['id']}").get_json().keys() == BY_SCHEMA["Job"].keys()
+    made = caller("POST", f"/api/cron/{job['id']}/trigger").get_json()
+    assert made["execution"].keys() == BY_SCHEMA["Triggered"]["execution"].keys()
+    shown = caller("GET", f"/api/execution-logs/{made['execution']['id']}").get_json()
+    assert shown.keys() == BY_SCHEMA["ExecutionDetail"].keys()
+    assert caller("GET", "/api/cron/stats").get_json().keys() == BY_SCHEMA["Statistics"].keys()
+    assert caller("GET", "/health").get_json().keys() == BY_SCHEMA["Health"].keys()
+
+
+def test_new_resources_are_documented_with_their_place(nobody: Any) -> None:
+    document = nobody("GET", "/openapi.json").get_json()
+    for operation in operations(document):
+        created = operation["responses"].get("201")
+        assert created is None or "Location" in created["headers"], operation["operationId"]
 
 
 def test_the_page_needs_nothing_from_elsewhere(nobody: Any) -> None:
