@@ -45,6 +45,10 @@ _KINDS = {
 }
 
 
+# Where libcurl has nothing more to say.
+_MESSAGES = {_TOO_LARGE: "a line of the response is too long"}
+
+
 def failure_of(code: int, message: str, os_error: int) -> Failure:
     """The failure for an error code; `os_error` is the errno of the last failed connection attempt, or 0."""
     kind = _KINDS.get(code, FailureKind.PROTOCOL)
@@ -52,4 +56,4 @@ def failure_of(code: int, message: str, os_error: int) -> Failure:
     text = message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:MAX_MESSAGE_LENGTH]
     if kind is FailureKind.CONNECT and os_error:
         text = f"{text} ({os.strerror(os_error)})"
-    return Failure(kind, text or f"libcurl ended the transfer with error {code}")
+    return Failure(kind, text or _MESSAGES.get(code) or f"libcurl ended the transfer with error {code}")

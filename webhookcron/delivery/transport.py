@@ -203,6 +203,11 @@ class Transport:
         except TargetRefused as refused:
             self._deliver(call, _failed(FailureKind.BLOCKED, refused.refusal.message))
             return
+        except Exception as error:
+            # Nothing is known to raise anything else. One call must not end the transport, and with it its worker.
+            logger.exception("a URL could not be judged")
+            self._deliver(call, _failed(FailureKind.INVALID_REQUEST, f"its URL cannot be judged: {error}"))
+            return
         call.host = call.target.host
         if self._turns.enter(call.host, call):
             self._begin(call)

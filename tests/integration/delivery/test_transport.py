@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from webhookcron.core.outcomes import FailureKind
+from webhookcron.core.target_urls import TargetUrl
+from webhookcron.core.targets import TargetPolicy
 from webhookcron.delivery.transport import HttpRequest, HttpResult, Transport, TransportClosed
 
 if TYPE_CHECKING:
@@ -261,6 +263,23 @@ class TestHandingOver:
         assert reached.wait(30)
         assert transport.send(post(url)).status == 200
         assert "could not be handed over" in caplog.text
+
+    def test_a_url_that_nobody_can_judge_harms_no_other_call(
+        self, make_transport: MakeTransport, serve: Serve, post: MakeRequest, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Broken(TargetPolicy):
+            def judge_url(self, url: str) -> TargetUrl:
+                if "bad" in url:
+                    raise RuntimeError("no rule does this")
+                return super().judge_url(url)
+
+        server = serve(lambda peer: (peer.read_request(), peer.respond())[1])
+        transport = make_transport(Broken.of(allowed_networks=["127.0.0.0/8"]))
+        result = transport.send(post(server.url("/bad")))
+        assert result.failure is not None
+        assert result.failure.kind is FailureKind.INVALID_REQUEST
+        assert transport.send(post(server.url("/good"))).status == 200
+        assert "could not be judged" in caplog.text
 
     def test_send_refuses_to_wait_for_its_own_thread(
         self, transport: Transport, serve: Serve, post: MakeRequest

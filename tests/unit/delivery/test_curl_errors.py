@@ -41,5 +41,10 @@ def test_bytes_of_the_server_in_a_message_are_made_storable_and_short() -> None:
     assert len(message) == MAX_MESSAGE_LENGTH
 
 
+def test_a_line_that_is_too_long_is_told_in_words() -> None:
+    failure = failure_of(100, "", 0)
+    assert (failure.kind, failure.message) == (FailureKind.PROTOCOL, "a line of the response is too long")
+
+
 def test_without_a_message_the_code_is_told() -> None:
     assert "56" in failure_of(pycurl.E_RECV_ERROR, "", 0).message
