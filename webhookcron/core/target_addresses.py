@@ -68,7 +68,10 @@ SENSITIVE_NETWORKS: tuple[IpNetwork, ...] = tuple(
     )
 )
 
+# All that IANA has given out for the public (RFC 4291 section 2.4); the rest is reserved, whatever it may come to be.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
+_IPV4_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _LOOPBACK_IPV4 = IPv4Network("127.0.0.0/8")
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
@@ -85,18 +88,19 @@ def blocked_network(ip: IpAddress) -> str | None:
     """What kind of non-public address this is, in a word or two; None for a public one."""
     if isinstance(ip, IPv4Address):
         return next((kind for network, kind in _BLOCKED_IPV4 if ip in network), None)
-    return next((kind for network, kind in _BLOCKED_IPV6 if ip in network), None)
+    special = next((kind for network, kind in _BLOCKED_IPV6 if ip in network), None)
+    return "reserved" if special is None and ip not in _GLOBAL_UNICAST else special
 
 
 def embedded_ipv4(ip: IpAddress) -> IPv4Address | None:
     """The IPv4 address that a translating or tunnelling IPv6 address leads to; None for any other.
 
-    Read are NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo clients (RFC 4380) and IPv4-compatible addresses (RFC
-    4291), save `::` and `::1`.
+    Read are NAT64 (RFC 6052), SIIT (RFC 2765), 6to4 (RFC 3056), Teredo clients (RFC 4380) and IPv4-compatible
+    addresses (RFC 4291), save `::` and `::1`.
     """
     if not isinstance(ip, IPv6Address):
         return None
-    if ip in _NAT64 or (ip in _IPV4_COMPATIBLE and int(ip) > 1):
+    if ip in _NAT64 or ip in _IPV4_TRANSLATED or (ip in _IPV4_COMPATIBLE and int(ip) > 1):
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     if ip.sixtofour is not None:
         return ip.sixtofour

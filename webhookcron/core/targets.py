@@ -245,7 +245,8 @@ def _host_rules(entries: Iterable[str]) -> _HostRules:
             continue
         name = text.removeprefix("*.")
         try:
-            host = normal_host(name)
+            # An IPv6 address needs its brackets only in URLs.
+            host = normal_host(f"[{name}]" if name.count(":") > 1 and not name.startswith("[") else name)
         except UrlUnusable as error:
             raise ValueError(f"{text!r} is not a host name, '*.' and a host name, or '*': {error}") from error
         if text.startswith("*."):

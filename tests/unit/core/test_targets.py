@@ -106,9 +106,14 @@ def test_public_addresses_are_allowed_up_to_the_edges_of_the_others(address: str
         "2002:101:101::1",
         "2001:0:1.1.1.1".replace("1.1.1.1", "0:0:0:0:80ff:fffe"),
         "fe80::1%eth0",
+        "::ffff:0:127.0.0.1",
+        "::ffff:0:1.1.1.1",
+        "1fff:ffff::1",
+        "4000::1",
+        "fbff::1",
     ],
 )
-def test_addresses_that_carry_or_reach_another_one_are_refused(address: str) -> None:
+def test_addresses_that_carry_or_reach_another_one_or_are_reserved_are_refused(address: str) -> None:
     assert _rule(TargetPolicy.of(), address) == "address"
 
 
@@ -272,6 +277,12 @@ class TestAllowedHosts:
 
     def test_a_listed_literal_may_be_private(self) -> None:
         assert self.LISTED.judge_url("http://10.0.0.5/").host == "10.0.0.5"
+
+    @pytest.mark.parametrize("entry", ["fd00::5", "[fd00::5]", "FD00:0::0005"])
+    def test_a_listed_ipv6_literal_may_be_written_with_brackets_or_without(self, entry: str) -> None:
+        policy = TargetPolicy.of(allowed_hosts=[entry])
+        assert policy.judge_url("http://[fd00::5]:8080/").host == "fd00::5"
+        assert _refused_url(policy, "http://[fd00::6]/") == ("host", HOSTS)
 
     def test_a_star_means_all_public_hosts(self) -> None:
         policy = TargetPolicy.of(allowed_hosts=["*", "internal"])
