@@ -240,6 +240,7 @@ def _reconciler(platform: Platform, metrics: TickerMetrics) -> Reconciler:
         executions=platform.executions,
         source=platform.source,
         enqueue=platform.enqueue,
+        settle=platform.scheduler.settle,
         count_final=OutcomeCounter(platform.jobs, platform.executions, platform.rollups).recover,
         retention=timedelta(days=platform.settings.retention_days),
         failures_kept=platform.settings.failure_retention_factor,

@@ -203,6 +203,7 @@ class World:
             "executions": self.executions,
             "source": self.source,
             "enqueue": self.pushed.extend,
+            "settle": self.scheduler().settle,
             "count_final": OutcomeCounter(self.jobs, self.executions, self.rollups).recover,
             "retention": RETENTION,
         }

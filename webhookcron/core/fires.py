@@ -219,6 +219,13 @@ def plan_made(job: TickJob, fire_time: datetime, made: Sequence[datetime]) -> Fi
     return _planned(job, tuple(made), skips, summary, handled=last, upcoming=upcoming)
 
 
+def plan_skipped(job: TickJob, fire_time: datetime, until: datetime, reason: Reason) -> FirePlan:
+    """Record the fire times from `fire_time` to `until`, both included, as skipped; nothing comes after them."""
+    skips, summary = _records(job, fire_time - MILLISECOND, until, reason)
+    last = summary.last if summary is not None else skips[-1].fire_time
+    return _planned(job, (), skips, summary, handled=last, upcoming=None)
+
+
 def _acts_after(job: TickJob, fire_time: datetime, now: datetime, at_once: bool) -> bool:
     return fire_time > now or (not at_once and act_at(job.id, fire_time, job.jitter_ms) > now)
 

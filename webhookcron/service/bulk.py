@@ -160,7 +160,7 @@ class BulkService:
                 yield BulkItem(id=job.id)
                 continue
             # Fire times up to now belong to the present state: they are made before another one comes into force.
-            if job.status is JobStatus.ACTIVE and _has_pending(job, now):
+            if _has_pending(job, now):
                 self._platform.scheduler.settle(tick_job_of(job), now)
             changed.append(moved)
         stored = self._jobs.change_states(changed)
@@ -179,7 +179,7 @@ class BulkService:
     def _delete(self, principal: Principal, jobs: Sequence[Job], now: datetime) -> Iterator[BulkItem]:
         for job in jobs:
             # What fell due before the deletion is on record, like all that ever did.
-            if job.status is JobStatus.ACTIVE and _has_pending(job, now):
+            if _has_pending(job, now):
                 self._platform.scheduler.settle(tick_job_of(job), now)
         gone = self._jobs.delete_many([(job.id, job.version) for job in jobs])
         removed = [job for job in jobs if job.id in gone]
@@ -217,5 +217,8 @@ class BulkService:
 
 
 def _has_pending(job: Job, now: datetime) -> bool:
+    """Whether fire times may have to be settled before the state of the job changes."""
+    if job.status not in (JobStatus.ACTIVE, JobStatus.DISABLED):
+        return False
     pending = first_pending(job.schedule, job.handled_through, job.scheduled_runs, job.policies.max_runs)
     return pending is not None and pending <= now

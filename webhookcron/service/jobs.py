@@ -227,7 +227,7 @@ class JobService:
             job = self.get(principal, job_id)
             condition.check(job.version)
             now = stored_now(self._platform.clock)
-            if job.status is JobStatus.ACTIVE:
+            if job.status in (JobStatus.ACTIVE, JobStatus.DISABLED):
                 # What fell due before the deletion is on record, like all that ever did.
                 self._platform.scheduler.settle(tick_job_of(job), now)
             try:
@@ -344,7 +344,7 @@ class JobService:
         moved = Definition.of(changed).moves_fire_times(Definition.of(job))
         if not moved and changed.status is job.status:
             return self._jobs.update_definition(changed, expected_version=job.version)
-        if job.status is JobStatus.ACTIVE:
+        if job.status in (JobStatus.ACTIVE, JobStatus.DISABLED):
             # Fire times up to now belong to the present rule: they are made before another one comes into force.
             self._platform.scheduler.settle(tick_job_of(job), now)
         return self._jobs.update(changed, expected_version=job.version)

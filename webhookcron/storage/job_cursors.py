@@ -116,7 +116,7 @@ class JobCursors:
                     "scheduleSince": job.schedule_since,
                     "handledThrough": job.handled_through,
                     "scheduledRuns": job.scheduled_runs,
-                    "status": JobStatus.ACTIVE.value,
+                    "status": job.status.value,
                 },
                 change,
             )
@@ -156,6 +156,14 @@ class JobCursors:
     def disable(self, job_id: str, version: int, reason: str, *, now: datetime) -> int | None:
         """The platform stops the job. The new version, or None when the job was changed meanwhile."""
         return self._end(job_id, version, JobStatus.DISABLED, reason, now)
+
+    def disabled_at(self, job_id: str) -> datetime | None:
+        """When the job was disabled, or changed since; None when it is not disabled (any more)."""
+        with driver_errors_translated():
+            document = self._collection.find_one(
+                {"_id": job_id, "status": JobStatus.DISABLED.value}, {"updatedAt": 1}
+            )
+        return None if document is None else document["updatedAt"]
 
     def disable_any_version(self, job_id: str, reason: str, *, now: datetime) -> bool:
         """The platform stops the job, whatever was changed meanwhile; False when it is not active."""

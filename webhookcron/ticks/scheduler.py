@@ -20,7 +20,7 @@ from webhookcron.core.errors import (
     StoreUnavailable,
     TickSourceUnavailable,
 )
-from webhookcron.core.executions import Execution, schedule_execution_id
+from webhookcron.core.executions import Execution, Reason, schedule_execution_id
 from webhookcron.core.fires import (
     CATCH_UP_LOOK,
     DueRun,
@@ -32,6 +32,7 @@ from webhookcron.core.fires import (
     needs_exact_cursor,
     plan_fires,
     plan_made,
+    plan_skipped,
     planned_executions,
     waits_for_previous,
 )
@@ -317,21 +318,35 @@ class Scheduler:
         """Account for all fire times of `job` up to `now`, as a ticker would at this moment.
 
         Returns the cursor that the change has to store: `now`. Jitter is not waited for: what is due by its fire
-        time runs at once. Raises StoreUnavailable.
+        time runs at once. Of a job that the platform disabled, what fell due until then is recorded as skipped.
+        Raises StoreUnavailable.
         """
         while True:
             found = self._jobs.tick_jobs([job.id]).get(job.id)
-            if not isinstance(found, TickJob) or found.status is not JobStatus.ACTIVE:
+            if not isinstance(found, TickJob):
                 return now
+            until = self._accountable_until(found, now)
             pending = first_pending(
                 found.schedule, found.handled_through, found.scheduled_runs, found.max_runs
             )
-            if pending is None or pending > now:
+            if pending is None or until is None or pending > until:
                 return now
+            if found.status is JobStatus.DISABLED:
+                plan = plan_skipped(found, pending, until, Reason.DISABLED)
+            else:
+                plan = self._plan_exactly(found, pending, now, at_once=True)
             # Where another ticker moves the cursor first, the next look starts from there.
-            fired = self._carry_out(found, self._plan_exactly(found, pending, now, at_once=True), now)
+            fired = self._carry_out(found, plan, now)
             if fired is not None and fired.failed:
                 raise StoreUnavailable("an execution could not be stored")
+
+    def _accountable_until(self, job: TickJob, now: datetime) -> datetime | None:
+        """Up to when fire times of a job in this state are to be on record; None = it makes none."""
+        if job.status is JobStatus.ACTIVE:
+            return now
+        # Whoever disabled it was no ticker: what was due just then may not be on record yet.
+        disabled_at = self._jobs.disabled_at(job.id) if job.status is JobStatus.DISABLED else None
+        return None if disabled_at is None else min(now, disabled_at)
 
     # --- steps
 

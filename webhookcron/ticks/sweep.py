@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from webhookcron.core.errors import BrokerUnavailable, CorruptDocument, VersionConflict
+from webhookcron.core.errors import BrokerUnavailable, CorruptDocument, StoreUnavailable, VersionConflict
 from webhookcron.core.executions import (
     MAX_LOST_ATTEMPTS,
     MILLISECOND,
@@ -59,7 +59,8 @@ class Swept:
 class Sweep:
     """One look at everything whose time to be looked at has come.
 
-    `count_final` adds executions that are final and not yet counted to their jobs' counters.
+    `count_final` adds executions that are final and not yet counted to their jobs' counters; `settle` accounts for the
+    fire times of a job up to a moment.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Sweep:
         executions: ExecutionStore,
         source: TickSource,
         enqueue: Enqueue,
+        settle: Callable[[TickJob, datetime], object],
         count_final: Callable[[Sequence[Execution]], None],
         retention: timedelta,
         failures_kept: int = 1,
@@ -77,6 +79,7 @@ class Sweep:
         self._executions = executions
         self._source = source
         self._enqueue = enqueue
+        self._settle = settle
         self._count_final = count_final
         self._failures_retention = retention * failures_kept
 
@@ -95,6 +98,7 @@ class Sweep:
         jobs = [job for job in due if isinstance(job, TickJob)]
         active = [job for job in jobs if job.status is JobStatus.ACTIVE]
         entries, over, corrupt = mirror_entries(active)
+        corrupt += self._unsettled([job for job in jobs if job.status is JobStatus.DISABLED], now)
         for error in (*(job for job in due if isinstance(job, CorruptDocument)), *corrupt):
             log.error("job.corrupt", job_id=error.document_id, reason=error.reason)
             self._jobs.postpone_mirroring(str(error.document_id), now + UNREADABLE_AGAIN)
@@ -104,6 +108,18 @@ class Sweep:
         left.update(str(error.document_id) for error in corrupt)
         self._jobs.mirrored([(job.id, job.version) for job in jobs if job.id not in left])
         return len(jobs), len(due) >= BATCH
+
+    def _unsettled(self, disabled: Sequence[TickJob], now: datetime) -> list[CorruptDocument]:
+        """Put on record what was due when the platform disabled jobs; those of which that cannot be said."""
+        corrupt: list[CorruptDocument] = []
+        for job in disabled:
+            try:
+                self._settle(job, now)
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                corrupt.append(CorruptDocument(job.id, f"{type(error).__name__}: {error}"))
+        return corrupt
 
     def _complete(self, job: TickJob, now: datetime) -> bool:
         """An active job without a further fire time is completed; False when it was changed meanwhile."""

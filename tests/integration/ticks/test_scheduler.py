@@ -299,6 +299,28 @@ def test_settling_makes_what_is_due_and_moves_the_cursor(world: Any) -> None:
     assert list(world.found(job)) == [60, 120, 180]
 
 
+@pytest.mark.parametrize("noticed_by", ["the sweep", "who resumes it", "who deletes it"])
+def test_what_was_due_when_the_platform_disabled_a_job_is_on_record(
+    world: Any, user_at: Any, noticed_by: str
+) -> None:
+    job = world.job()
+    world.tick(world.at(60))
+    world.deliver(world.at(61))
+    # Another fire time comes, and before any ticker looks, a worker disables the job.
+    world.jobs.disable_any_version(job.id, "the target is gone", now=world.at(125))
+    if noticed_by == "the sweep":
+        world.sweep(world.at(127))
+        world.sweep(world.at(200))
+    elif noticed_by == "who resumes it":
+        user_at(190).resume(job)
+    else:
+        user_at(190).delete(job)
+    world.tick(world.at(235))
+    assert world.found(job) == {60: "success", 120: "skipped:disabled"}
+    world.sweep(world.at(236))
+    assert world.executions.count({"counted": False}) == 0
+
+
 def test_settling_twice_or_beside_a_ticker_makes_nothing_twice(
     world: Any, in_threads: Callable[..., list[Any]]
 ) -> None:
