@@ -1,6 +1,7 @@
 """One collection: its records, its indexes, and the single ways in which a document enters, changes and leaves."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId, Regex
@@ -8,13 +9,16 @@ from bson import ObjectId, Regex
 from webhookcron.embedded.errors import DUPLICATE_KEY, CommandError
 from webhookcron.embedded.indexes import DuplicateEntry, Index, IndexSpec, SortPattern
 from webhookcron.embedded.matching import compile_filter, is_operator_document
-from webhookcron.embedded.ordering import hashable_id
+from webhookcron.embedded.ordering import MISSING, hashable_id
 from webhookcron.embedded.planner import choose_plan
 from webhookcron.embedded.transaction import Transaction
 
 Document = dict[str, Any]
 
 _MAX_REMEMBERED_SHAPES = 1000
+
+_PLAIN_TYPES = frozenset({str, int, bool, datetime})
+"""Types of which two equal values of the very same type are equal in BSON."""
 
 
 class Collection:
@@ -35,7 +39,7 @@ class Collection:
         self._transaction = transaction
         self._all_indexes: tuple[Index, ...] = ()
         self._internal: list[Index] = []
-        self._touched_indexes: dict[frozenset[str], list[Index]] = {}
+        self._touched_indexes: dict[frozenset[str], list[tuple[Index, tuple[str, ...]]]] = {}
 
     @property
     def namespace(self) -> str:
@@ -101,7 +105,7 @@ class Collection:
         """
         old = self.records[record]
         moves: list[tuple[Index, list[bytes], list[bytes]]] = []
-        indexes = self._all_indexes if touches is None else self._touched(touches)
+        indexes = self._all_indexes if touches is None else self._moving(old, new, touches)
         known: dict[str, bytes] = {}
         old_by_index = [index.keys(old, known) for index in indexes]
         if touches is None:
@@ -122,11 +126,25 @@ class Collection:
         self.records[record] = new
         self._transaction.stored(self, record, old, new, None)
 
-    def _touched(self, touches: frozenset[str]) -> list[Index]:
-        """The indexes in which a change of these fields may move a document."""
+    def _moving(self, old: Document, new: Document, touches: frozenset[str]) -> list[Index]:
+        """The indexes in which the document may move: an update that touches a field often leaves it as it was."""
+        found: list[Index] = []
+        for index, fields in self._touched(touches):
+            for field in fields:
+                if old.get(field, MISSING) is not new.get(field, MISSING):
+                    found.append(index)
+                    break
+        return found
+
+    def _touched(self, touches: frozenset[str]) -> list[tuple[Index, tuple[str, ...]]]:
+        """The indexes in which a change of these fields may move a document, each with those that it looks at."""
         found = self._touched_indexes.get(touches)
         if found is None:
-            found = [index for index in self._all_indexes if not touches.isdisjoint(index.fields)]
+            found = [
+                (index, tuple(touches & index.fields))
+                for index in self._all_indexes
+                if not touches.isdisjoint(index.fields)
+            ]
             if len(self._touched_indexes) < _MAX_REMEMBERED_SHAPES:
                 self._touched_indexes[touches] = found
         return found
@@ -190,6 +208,31 @@ class Collection:
             return self._sorted((r for r, document in records.items() if matches(document)), sort)
         candidates = (record for record in plan.records() if matches(records[record]))
         return candidates if plan.sorted_already else self._sorted(candidates, sort)
+
+    def guarded_record(self, condition: Document) -> int | None:
+        """The record of a filter that names one `_id` and compares other fields with plain values, when it matches.
+
+        None also for every other kind of filter: ask `matching_records`. This is how nearly all updates ask, so it
+        compiles nothing.
+        """
+        identity = condition.get("_id")
+        if type(identity) is not str:
+            return None
+        record = self.record_by_id.get(identity)
+        if record is None:
+            return None
+        document = self.records[record]
+        for name, operand in condition.items():
+            kind = type(operand)
+            if kind is dict:
+                if not _lacks(document, name, operand):
+                    return None
+            # Only the very type: what else may be equal (1 and 1.0, an element of an array) needs the compiled form.
+            elif (
+                kind not in _PLAIN_TYPES or document.get(name) != operand or type(document[name]) is not kind
+            ):
+                return None
+        return record
 
     def find(
         self, condition: Document, sort: SortPattern | None = None, wanted: int | None = None
@@ -271,6 +314,14 @@ def _shown(value: Any) -> str:
     if type(value) is ObjectId:
         return f"ObjectId('{value}')"
     return str(value)
+
+
+def _lacks(document: Document, name: str, operand: Document) -> bool:
+    """Whether the condition is `{"$ne": text}` on a field that is missing, or an array without that text."""
+    if len(operand) != 1 or type(unwanted := operand.get("$ne")) is not str or name[:1] == "$" or "." in name:
+        return False
+    value = document.get(name, MISSING)
+    return value is MISSING or (type(value) is list and unwanted not in value)
 
 
 def _is_text(operand: Any) -> bool:

@@ -37,6 +37,8 @@ _VACUUM_PAGES = 512
 
 _KEPT_FREE_PAGES = 256
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
+_PAGE_BYTES = 8192
+"""Of new files: several finished executions to a page cost a fifth less than with SQLite's 4096."""
 
 
 class DataFile:
@@ -67,6 +69,7 @@ class DataFile:
     def _prepare(self) -> None:
         execute = self._connection.execute
         execute("PRAGMA busy_timeout=0")
+        execute(f"PRAGMA page_size={_PAGE_BYTES}")
         execute("PRAGMA locking_mode=EXCLUSIVE")
         execute("PRAGMA auto_vacuum=INCREMENTAL")
         execute("PRAGMA journal_mode=WAL")
@@ -100,10 +103,13 @@ class DataFile:
     def write(
         self,
         catalog: Iterable[tuple[str, tuple[Any, ...]]],
-        stored: list[tuple[int, int, bytes]],
+        created: list[tuple[int, int, bytes]],
+        changed: list[tuple[bytes, int]],
         removed: list[tuple[int]],
     ) -> None:
-        """Commit statements on the catalog, then documents to store and to remove, all or nothing.
+        """Commit statements on the catalog, then documents to remove, new ones and new versions, all or nothing.
+
+        New ones are (record number, collection number, body), new versions (body, record number).
 
         Raises sqlite3.Error when the file could not be written; it then holds what it held before.
         """
@@ -114,10 +120,12 @@ class DataFile:
                 connection.execute(statement, values)
             if removed:
                 connection.executemany("DELETE FROM documents WHERE record = ?", removed)
-            if stored:
+            if created:
                 connection.executemany(
-                    "INSERT OR REPLACE INTO documents (record, collection, body) VALUES (?, ?, ?)", stored
+                    "INSERT INTO documents (record, collection, body) VALUES (?, ?, ?)", created
                 )
+            if changed:
+                connection.executemany("UPDATE documents SET body = ? WHERE record = ?", changed)
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:

@@ -5,6 +5,7 @@ plain sorted list of byte strings serves equality, ranges, both directions and u
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from struct import Struct
 from typing import Any
 
@@ -223,7 +224,7 @@ def _check_partial_filter(partial: dict[str, Any]) -> None:
 class Index:
     """The entries of one index over the records of a collection."""
 
-    __slots__ = ("_covers", "entries", "fields", "pattern", "spec")
+    __slots__ = ("_covers", "_moment_field", "entries", "fields", "pattern", "spec")
 
     def __init__(self, spec: IndexSpec) -> None:
         self.spec = spec
@@ -232,6 +233,7 @@ class Index:
         )
         self.entries: SortedList = SortedList()
         self._covers: Predicate | None = self._coverage()
+        self._moment_field = self._only_moments()
         self.fields = {path[0] for path in self.pattern.paths} | _filter_fields(spec.partial_filter)
         """Top-level fields whose change may move a document in the index."""
 
@@ -248,11 +250,25 @@ class Index:
             value is not MISSING for path in paths for value in values_at(document, path)
         )
 
+    def _only_moments(self) -> str | None:
+        """The field of an ascending index on one field that holds only dates; None for every other index."""
+        [name, *more] = self.pattern.names
+        if more or self.pattern.descending[0] or "." in name:
+            return None
+        return name if self.spec.partial_filter == {name: {"$type": "date"}} else None
+
     def keys(self, document: dict[str, Any], known: dict[str, bytes] | None = None) -> list[bytes]:
         """The keys under which the document belongs in this index; none when it is outside a partial index.
 
         `known` is as for `SortPattern.keys`.
         """
+        moment_field = self._moment_field
+        if moment_field is not None:
+            value = document.get(moment_field)
+            if type(value) is datetime:
+                return [encode_value(value)]
+            if value is None:
+                return []
         if self._covers is not None and not self._covers(document):
             return []
         return self.pattern.keys(document, known)

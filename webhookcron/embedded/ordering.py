@@ -9,7 +9,7 @@ No key starts with 0xFF, in either direction, and none is the beginning of anoth
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from struct import Struct
 from typing import Any, Final
 
@@ -69,7 +69,6 @@ NULL_KEY: Final = b"\x14"
 _INVERTED: Final = bytes(255 - byte for byte in range(256))
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_AWARE = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 _DOUBLE = Struct(">d")
 _UINT64 = Struct(">Q")
@@ -85,7 +84,9 @@ _RESIDUAL_BIAS = 1 << 15
 
 def milliseconds_of(moment: datetime) -> int:
     """Whole milliseconds since 1970 of a moment; a naive one is taken as UTC, as BSON does."""
-    return (moment - (_EPOCH if moment.tzinfo is None else _EPOCH_AWARE)) // _MILLISECOND
+    since = moment - (_EPOCH if moment.tzinfo is None else _EPOCH_AWARE)
+    # Half of what dividing by a timedelta takes; rounded down, before 1970 too, as its parts are never negative.
+    return since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
 
 
 def _number(value: float) -> bytes:
@@ -107,11 +108,14 @@ def _escaped(data: bytes) -> bytes:
 
 
 def _string(value: str) -> bytes:
-    return b"\x3c" + _escaped(value.encode())
+    if "\0" in value or "\1" in value:
+        return b"\x3c" + _escaped(value.encode())
+    # What nearly every string is, in half the time; "<" is the byte of the type.
+    return f"<{value}\0".encode()
 
 
 def _date(value: datetime) -> bytes:
-    return _DATE.pack(TYPE_DATE, (value - _EPOCH) // _MILLISECOND + _SIGN_BIT)
+    return _DATE.pack(TYPE_DATE, milliseconds_of(value) + _SIGN_BIT)
 
 
 def _object(value: dict[str, Any]) -> bytes:

@@ -35,6 +35,8 @@ class Transaction:
         self._data_file = data_file
         self._next_record = 1
         self._pending: dict[int, tuple[Collection, dict[str, Any] | None, bytes | None]] = {}
+        self._created: set[int] = set()
+        """Records that the file does not hold yet."""
         self._catalog: list[tuple[str, tuple[Any, ...]]] = []
         self._undo: list[tuple[Collection, int, dict[str, Any] | None] | Callable[[], None]] = []
 
@@ -64,6 +66,8 @@ class Transaction:
         """Note a new version of a document (`old` None: it is new); `body` is its BSON when known."""
         self._undo.append((collection, record, old))
         self._pending[record] = (collection, new, body)
+        if old is None:
+            self._created.add(record)
 
     def removed(self, collection: Collection, record: int, old: dict[str, Any]) -> None:
         """Note that a document is gone."""
@@ -83,7 +87,8 @@ class Transaction:
         """Write everything noted; on failure undo it in memory and raise CommandError."""
         if not self._undo:
             return
-        stored: list[tuple[int, int, bytes]] = []
+        created: list[tuple[int, int, bytes]] = []
+        changed: list[tuple[bytes, int]] = []
         removed: list[tuple[int]] = []
         try:
             for record, (collection, document, body) in self._pending.items():
@@ -95,8 +100,11 @@ class Transaction:
                 if len(body) > LARGE_DOCUMENT_BYTES:
                     check_document_size(len(body))
                     collection.large_records.add(record)
-                stored.append((record, collection.number, body))
-            self._data_file.write(self._catalog, stored, removed)
+                if record in self._created:
+                    created.append((record, collection.number, body))
+                else:
+                    changed.append((body, record))
+            self._data_file.write(self._catalog, created, changed, removed)
         except sqlite3.Error as error:
             self.roll_back()
             full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
@@ -121,4 +129,5 @@ class Transaction:
     def _forget(self) -> None:
         self._undo.clear()
         self._pending.clear()
+        self._created.clear()
         self._catalog.clear()

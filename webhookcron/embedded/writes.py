@@ -152,6 +152,9 @@ def _update_statement(
     collection = store.find(database, name)
     matched = modified = 0
     if collection is not None:
+        guarded = collection.guarded_record(condition)
+        if guarded is not None:
+            return 1, int(_change(collection, guarded, compiled, large)), MISSING
         found = collection.matching_records(condition, None, None if multi else 1)
         for record in list(found) if multi else islice(found, 1):
             matched += 1
