@@ -355,7 +355,6 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
         retention=retention,
         dice=random.Random(),
         on_recorded=lambda count: engine.recorded(count),
-        more_to_come=lambda: engine.more_to_come(),
         observe=_observer(metrics, platform.traces),
         failures_kept=settings.failure_retention_factor,
     )

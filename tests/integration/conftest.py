@@ -240,7 +240,6 @@ class World:
             "retention": RETENTION,
             "dice": random.Random(1),
             "on_recorded": lambda _count: None,
-            "more_to_come": lambda: False,
         }
         return Recorder(**(values | parts), now=lambda: now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from webhookcron.core.executions import Execution, ExecutionStatus, Reason, Trigger
+from webhookcron.core.executions import ClaimedExecution, ExecutionStatus, Reason, Trigger
 from webhookcron.core.jobs import JobStatus
 from webhookcron.core.schedules import Schedule, is_fire_time
 
@@ -34,7 +34,7 @@ class Ending(NamedTuple):
     reason: Reason
 
 
-def judge_claim(execution: Execution, job: JobNow | None, schedule: Schedule | None) -> Ending | None:
+def judge_claim(execution: ClaimedExecution, job: JobNow | None, schedule: Schedule | None) -> Ending | None:
     """How a claimed execution ends without being run; None = it runs.
 
     `job` is None when the job is gone. Manual runs, backfills and replays go on while the job is paused, and so do

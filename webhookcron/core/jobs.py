@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from webhookcron.core.request_spec import RequestSpec
 from webhookcron.core.retries import RetryPolicy
@@ -148,6 +149,7 @@ class TickJob:
     delete_after_completion: bool
 
 
+@lru_cache(maxsize=8192)
 def host_of(url: str) -> str:
     """The host in `url` in its normal form, so that no notation escapes the host's caps; empty when it has none."""
     try:
@@ -156,6 +158,7 @@ def host_of(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=8192)
 def origin_of(url: str) -> str:
     """Scheme, host and port that `url` leads to, as `https://example.com:443`; empty when it is none to be called."""
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from webhookcron.core.executions import EPOCH, FINAL_STATUSES, Execution, ExecutionStatus, Reason
+from webhookcron.core.executions import EPOCH, FINAL_STATUSES, EndedExecution, ExecutionStatus, Reason
 
 HOUR = timedelta(hours=1)
 
@@ -127,7 +127,7 @@ class RollupTotals:
         return float(DURATION_BOUNDS_MS[-1])
 
 
-def shares_of(executions: Sequence[Execution]) -> list[Share]:
+def shares_of(executions: Sequence[EndedExecution]) -> list[Share]:
     """What finished `executions` add to the hours of their jobs; a record of many missed fire times adds them all."""
     shares: dict[tuple[str, int], Share] = {}
     for execution in sorted(executions, key=_ended_at):
@@ -153,7 +153,7 @@ def shares_of(executions: Sequence[Execution]) -> list[Share]:
     return list(shares.values())
 
 
-def _ended_at(execution: Execution) -> datetime:
+def _ended_at(execution: EndedExecution) -> datetime:
     return EPOCH if execution.completed_at is None else execution.completed_at
 
 

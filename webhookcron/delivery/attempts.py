@@ -10,7 +10,7 @@ from datetime import datetime
 from webhookcron.core.executions import MILLISECOND, Attempt, AttemptError, FollowedRedirect
 from webhookcron.core.headers import ALWAYS_SECRET, redacted
 from webhookcron.core.outcomes import Outcome
-from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
+from webhookcron.delivery.transport_types import Headers, HttpRequest, HttpResult, Phases, PreparedHeaders
 
 # Text is kept as text in these charsets, too, when the target names one. Any other name is the target's fancy: Python
 # knows "charsets" that decompress, or run for long.
@@ -70,7 +70,7 @@ def attempt_of(
         lateness_ms=(started_at - scheduled_at) // MILLISECOND,
         request_method=None if request is None else request.method,
         request_url=None if request is None else request.url,
-        request_headers=() if request is None else redacted(request.headers, ALWAYS_SECRET | secret),
+        request_headers=() if request is None else _shown(request),
         redirects=tuple(FollowedRedirect(status=r.status, url=r.url) for r in result.redirects),
         response_status=result.status,
         response_headers=redacted(result.headers, _SECRET_IN_RESPONSES | secret),
@@ -79,6 +79,13 @@ def attempt_of(
         truncated=result.truncated,
         error=None if failure is None else AttemptError(kind=failure.kind.value, message=failure.message),
     )
+
+
+def _shown(request: HttpRequest) -> Headers:
+    headers = request.headers
+    if isinstance(headers, PreparedHeaders):
+        return headers.shown
+    return redacted(headers, ALWAYS_SECRET | request.confidential)
 
 
 def _body_text(body: bytes, content_type: str | None) -> tuple[str, bool]:

@@ -114,7 +114,7 @@ class _TokenCall:
     def _end(self, request: HttpRequest | None, result: HttpResult) -> None:
         """Hand the result over; as with redirects its `total` is that of the whole attempt."""
         total_ms = (time.monotonic() - self._started_at) * 1000
-        self._attempt.on_done(request, replace(result, phases=replace(result.phases, total=total_ms)))
+        self._attempt.on_done(request, replace(result, phases=result.phases._replace(total=total_ms)))
 
 
 def _with_request(on_done: OnAttempt, request: HttpRequest) -> OnDone:

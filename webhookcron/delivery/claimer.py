@@ -13,7 +13,14 @@ import structlog
 
 from webhookcron.core.claims import Ending, judge_claim
 from webhookcron.core.errors import CorruptDocument, StoreUnavailable
-from webhookcron.core.executions import LEASE_MARGIN, Execution, ExecutionStatus, Reason, Trigger, job_id_of
+from webhookcron.core.executions import (
+    LEASE_MARGIN,
+    ClaimedExecution,
+    ExecutionStatus,
+    Reason,
+    Trigger,
+    job_id_of,
+)
 from webhookcron.core.jobs import OverlapPolicy
 from webhookcron.delivery.overlap import Entry, OverlapSlots
 from webhookcron.delivery.prepared import MISSING_LEASE, PreparedJob, PreparedJobs
@@ -34,7 +41,7 @@ LEASE_SLACK = timedelta(seconds=10)
 class Claim:
     """An execution that this worker holds, and what it needs to be run."""
 
-    execution: Execution
+    execution: ClaimedExecution
     prepared: PreparedJob
     token: str
     lease_until: datetime
@@ -46,7 +53,7 @@ class Claim:
 class EndedClaim:
     """A claimed execution that ends without being run."""
 
-    execution: Execution
+    execution: ClaimedExecution
     token: str
     ending: Ending
     retention_days: int | None
@@ -121,11 +128,11 @@ class Claimer:
 
     def _take(
         self, ids: Sequence[str], token: str, timeout: timedelta
-    ) -> Iterator[tuple[Execution, datetime]]:
+    ) -> Iterator[tuple[ClaimedExecution, datetime]]:
         """Those of `ids` that `token` holds now, in the order of their fire times, and until when."""
         lease_until = self._now() + timeout + LEASE_MARGIN
 
-        def take() -> list[Execution]:
+        def take() -> list[ClaimedExecution]:
             self._executions.claim(ids, token, now=self._now(), lease_until=lease_until)
             return self._executions.claimed(ids, token)
 
@@ -152,7 +159,7 @@ class Claimer:
 
     def _judge(
         self,
-        execution: Execution,
+        execution: ClaimedExecution,
         state: ClaimState | None,
         prepared: PreparedJob | None,
         token: str,
@@ -184,7 +191,7 @@ class Claimer:
         claimed.calls.append(Claim(execution, prepared, token, lease_until, holds_slot))
 
 
-def _overlaps_count(execution: Execution, state: ClaimState) -> bool:
+def _overlaps_count(execution: ClaimedExecution, state: ClaimState) -> bool:
     return execution.trigger is Trigger.SCHEDULE and state.overlap_policy is not OverlapPolicy.ALLOW
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from webhookcron.core.executions import COUNTED_STATUSES, Execution, ExecutionStatus
+from webhookcron.core.executions import COUNTED_STATUSES, EPOCH, EndedExecution, Execution, ExecutionStatus
 from webhookcron.core.rollups import shares_of
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore, OutcomeCount
@@ -25,12 +25,12 @@ class OutcomeCounter:
         self._executions = executions
         self._rollups = rollups
 
-    def count_group(self, executions: Sequence[Execution], token: str) -> None:
+    def count_group(self, executions: Sequence[EndedExecution], token: str) -> None:
         """Count the whole of a group whose outcomes were recorded with `token`."""
         if not executions:
             return
         self._jobs.count_outcomes(outcome_counts(executions), token)
-        ended_at = max(execution.completed_at or execution.queued_at for execution in executions)
+        ended_at = max(execution.completed_at or EPOCH for execution in executions)
         self._rollups.add(token, shares_of(executions), check_at=executions[0].check_at, now=ended_at)
         self._executions.mark_counted([execution.id for execution in executions])
 
@@ -44,16 +44,16 @@ class OutcomeCounter:
         self._executions.mark_counted([e.id for e in executions if e.count_token is None])
 
 
-def outcome_counts(executions: Sequence[Execution]) -> list[OutcomeCount]:
+def outcome_counts(executions: Sequence[EndedExecution]) -> list[OutcomeCount]:
     """What `executions` add to the counters of their jobs; those that never ran add nothing."""
-    by_job: dict[str, list[Execution]] = defaultdict(list)
+    by_job: dict[str, list[EndedExecution]] = defaultdict(list)
     for execution in executions:
         if execution.status in COUNTED_STATUSES and execution.completed_at is not None:
             by_job[execution.job_id].append(execution)
     return [_outcome_count(job_id, group) for job_id, group in by_job.items()]
 
 
-def _outcome_count(job_id: str, executions: list[Execution]) -> OutcomeCount:
+def _outcome_count(job_id: str, executions: list[EndedExecution]) -> OutcomeCount:
     if len(executions) > 1:
         executions.sort(key=_ended)
     successes = failures = in_a_row = 0
@@ -75,5 +75,5 @@ def _outcome_count(job_id: str, executions: list[Execution]) -> OutcomeCount:
     )
 
 
-def _ended(execution: Execution) -> float:
+def _ended(execution: EndedExecution) -> float:
     return 0.0 if execution.completed_at is None else execution.completed_at.timestamp()

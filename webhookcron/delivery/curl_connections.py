@@ -23,13 +23,24 @@ class ConnectionWatch:
         self._fd_by_address: dict[Address, int] = {}
         self._address_by_fd: dict[int, Address] = {}
         self._http2: set[Address] = set()
+        self._opened = 0
+        self._seen_when: dict[int, int] = {}
         self._poll = select.poll()
+
+    def opened(self) -> None:
+        """Take note that a socket is opened for a connection: its number may have been another one's."""
+        self._opened += 1
 
     def saw(self, fd: int) -> None:
         """Take note that libcurl waits for this socket; called whenever it begins to."""
+        if self._seen_when.get(fd) == self._opened:
+            # No connection was made since, so it is the one that it was.
+            return
         address = _local_address(fd)
         if address is None:
             return
+        if address[1]:
+            self._seen_when[fd] = self._opened
         former = self._address_by_fd.get(fd)
         if former == address:
             return

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import time
 from collections.abc import Callable
 
 import pycurl
 
-_TO_SELECTORS = {
-    pycurl.POLL_IN: selectors.EVENT_READ,
-    pycurl.POLL_OUT: selectors.EVENT_WRITE,
-    pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
+from webhookcron.delivery.readiness import READABLE, WRITABLE, watcher
+
+_TO_READINESS = {
+    pycurl.POLL_IN: READABLE,
+    pycurl.POLL_OUT: WRITABLE,
+    pycurl.POLL_INOUT: READABLE | WRITABLE,
 }
 _TO_CURL = {
-    selectors.EVENT_READ: pycurl.CSELECT_IN,
-    selectors.EVENT_WRITE: pycurl.CSELECT_OUT,
-    selectors.EVENT_READ | selectors.EVENT_WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+    READABLE: pycurl.CSELECT_IN,
+    WRITABLE: pycurl.CSELECT_OUT,
+    READABLE | WRITABLE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
 }
 
 
@@ -36,14 +37,14 @@ class CurlPoller:
         `on_watch` is told every socket that libcurl begins to wait for.
         """
         self.multi = pycurl.CurlMulti()
-        self._selector = selectors.DefaultSelector()
+        self._watcher = watcher()
         self._on_watch = on_watch
         self._watched: set[int] = set()
         self._timer_at: float | None = None
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
-        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        self._watcher.watch(self._wake_reader, READABLE)
         self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self.multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self.multi.setopt(pycurl.M_MAXCONNECTS, idle_connections)
@@ -59,11 +60,11 @@ class CurlPoller:
 
         Waits at most `longest_wait` seconds; None = as long as it takes.
         """
-        for key, events in self._selector.select(self._wait(longest_wait)):
-            if key.fd == self._wake_reader:
+        for fd, readiness in self._watcher.wait(self._wait(longest_wait)):
+            if fd == self._wake_reader:
                 os.read(self._wake_reader, 4096)
             else:
-                self.multi.socket_action(key.fd, _TO_CURL[events])
+                self.multi.socket_action(fd, _TO_CURL[readiness])
         while self._timer_at is not None and self._timer_at <= time.monotonic():
             self._timer_at = None
             self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -71,7 +72,7 @@ class CurlPoller:
     def close(self) -> None:
         """Close connections, pipe and selector. No handle may be left in the multi."""
         self.multi.close()
-        self._selector.close()
+        self._watcher.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)
 
@@ -85,14 +86,14 @@ class CurlPoller:
         self._timer_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
     def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        events = _TO_SELECTORS.get(what)
-        if events is None:
+        readiness = _TO_READINESS.get(what)
+        if readiness is None:
             if fd in self._watched:
                 self._watched.remove(fd)
-                self._selector.unregister(fd)
+                self._watcher.unwatch(fd)
         elif fd in self._watched:
-            self._selector.modify(fd, events)
+            self._watcher.change(fd, readiness)
         else:
             self._watched.add(fd)
-            self._selector.register(fd, events)
+            self._watcher.watch(fd, readiness)
             self._on_watch(fd)

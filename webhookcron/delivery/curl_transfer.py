@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pycurl
@@ -18,9 +19,11 @@ from webhookcron.delivery.curl_errors import failure_of
 from webhookcron.delivery.transport_types import (
     MAX_KEPT_HEADER_BYTES,
     MAX_KEPT_HEADERS,
+    Headers,
     HttpRequest,
     HttpResult,
     Phases,
+    PreparedHeaders,
 )
 
 # How far a response body is read on beyond what is kept, after decompression. Reading to the end keeps the
@@ -35,6 +38,9 @@ _HTTP_VERSIONS = {
     pycurl.CURL_HTTP_VERSION_2_0: "2",
     pycurl.CURL_HTTP_VERSION_3: "3",
 }
+
+# Longer lines of responses are read anew each time, so that remembering them stays small.
+_MOST_REMEMBERED_BYTES = 256
 
 _FORBIDDEN_IN_HEADERS = re.compile("[\r\n\0]")
 
@@ -172,6 +178,7 @@ class Transfer:
             self.refusal = self._policy.judge_address(self.target.host, ip, port)
             if self.refusal is None:
                 self._opened = True
+                self._connections.opened()
                 try:
                     return _LentSocket(family, kind, protocol)
                 except OSError as error:
@@ -272,17 +279,40 @@ class Transfer:
         )
 
 
-def _header_lines(request: HttpRequest) -> list[bytes]:
-    # libcurl takes "Name:" as the wish to remove a header; "Name;" sends one without value.
-    lines = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
-    if _FORBIDDEN_IN_HEADERS.search("".join(lines)):
-        raise ValueError("a header holds a line break or NUL")
+def _header_lines(request: HttpRequest) -> list[str | bytes]:
+    """The header lines of the request as libcurl takes them; those that a job always sends are made once."""
+    headers: Headers = request.headers
+    lines: list[str | bytes]
+    if isinstance(headers, PreparedHeaders):
+        fixed = headers.fixed
+        if fixed.as_sent is None:
+            fixed.as_sent = _encoded(fixed)
+        lines = [*fixed.as_sent, *_encoded(headers[len(fixed) :])]
+    else:
+        lines = _encoded(headers)
     if request.body is not None:
         # No waiting for "100 Continue", and no form type invented for a body without one.
         lines.append("Expect:")
-        if not any(name.lower() == "content-type" for name, _ in request.headers):
+        if not any(name == "Content-Type" or name.lower() == "content-type" for name, _ in headers):
             lines.append("Content-Type:")
-    return [line.encode("latin-1") for line in lines]
+    return lines
+
+
+def _encoded(headers: Headers) -> list[str | bytes]:
+    # libcurl takes "Name:" as the wish to remove a header; "Name;" sends one without value.
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers]
+    text = "".join(lines)
+    if _FORBIDDEN_IN_HEADERS.search(text):
+        raise ValueError("a header holds a line break or NUL")
+    # pycurl takes text of ASCII characters as it is.
+    return [*lines] if text.isascii() else [line.encode("latin-1") for line in lines]
+
+
+@lru_cache(maxsize=2048)
+def _header(line: bytes) -> tuple[str, str] | None:
+    """Name and value of a line; None for what is no header. Most lines come again with the next response."""
+    name, colon, value = line.decode("latin-1").partition(":")
+    return (name, value.strip()) if colon else None
 
 
 def _parse_headers(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
@@ -294,11 +324,11 @@ def _parse_headers(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
     headers: list[tuple[str, str]] = []
     size = 0
     for line in lines[start:]:
-        name, colon, value = line.decode("latin-1").partition(":")
-        if not colon:
+        header = _header(line) if len(line) <= _MOST_REMEMBERED_BYTES else _header.__wrapped__(line)
+        if header is None:
             continue
         size += len(line)
         if size > MAX_KEPT_HEADER_BYTES or len(headers) == MAX_KEPT_HEADERS:
             break
-        headers.append((name, value.strip()))
+        headers.append(header)
     return tuple(headers)

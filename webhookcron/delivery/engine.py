@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -43,9 +43,6 @@ LOOK_AGAIN_SECONDS = 0.25
 
 MOST_UNRECORDED = 5_000
 """Results that wait to be written; beyond it nothing is claimed, so that an outage of MongoDB bounds memory."""
-
-WORTH_GATHERING = 8
-"""From so many calls under way on, results are gathered for a moment before they are written."""
 
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 2.0
@@ -96,7 +93,9 @@ class Engine:
         self._in_flight = InFlight(most_in_flight, most_per_host)
         self._breakers = HostBreakers()
         self._circuit_changes: list[tuple[str, float]] = []
+        self._ended: deque[tuple[Claim, str, int, datetime, HttpRequest | None, HttpResult]] = deque()
         self._unrecorded = 0
+        transport.tell_of_pauses(self._hand_over)
         self._thread = threading.Thread(target=self._run, name="claimer", daemon=True)
 
     def start(self) -> None:
@@ -120,10 +119,6 @@ class Engine:
             if len(self._backlog):
                 self._changed.notify()
 
-    def more_to_come(self) -> bool:
-        """Whether calls are under way whose results will want to be written soon."""
-        return len(self._in_flight) >= WORTH_GATHERING
-
     @property
     def load(self) -> tuple[int, int, int]:
         """(calls under way, ids that wait for room, results that wait to be written)."""
@@ -145,6 +140,7 @@ class Engine:
             except BrokerUnavailable:
                 log.warning("engine.push_failed", executions=len(left))
         self._transport.close(drain.total_seconds())
+        self._hand_over()
         if not self._recorder.close(timedelta(seconds=5)):
             log.error("engine.results_not_written", executions=self.load[2])
 
@@ -285,40 +281,50 @@ class Engine:
             self._unrecorded += len(claimed.calls) + len(claimed.ended)
             clock = time.monotonic()
             for claim in claimed.calls:
-                job = claim.prepared.job
-                origin = "" if job is None else job.origin
+                prepared = claim.prepared
+                origin = "" if prepared.job is None else prepared.job.origin
                 self._origins.learn(claim.execution.job_id, origin)
-                if claim.prepared.template is None:
-                    result = HttpResult(failure=claim.prepared.failure)
+                if prepared.template is None:
+                    result = HttpResult(failure=prepared.failure)
                     failed.append(CallResult(claim, None, result, started_at, started_at))
                     continue
-                on_done = self._on_done(
-                    claim, origin, self._in_flight.start(host_of(origin), clock), started_at
-                )
-                calls.append(WebhookCall(claim.prepared.template, _context(claim), on_done))
+                call = self._in_flight.start(host_of(origin), clock)
+                on_done = self._on_done(claim, origin, call, started_at)
+                calls.append(WebhookCall(prepared.template, _context(claim), on_done))
         self._caller.call_many(calls)
+        # Calls that could not be made have ended on this thread.
+        self._hand_over()
         if claimed.ended or failed:
             self._recorder.put([*claimed.ended, *failed])
 
     def _release(self, batch: Sequence[tuple[str, str]]) -> None:
-        for _, origin in batch:
-            self._in_flight.release(host_of(origin))
+        for host, places in Counter(host_of(origin) for _, origin in batch).items():
+            self._in_flight.release(host, places)
 
     def _on_done(
         self, claim: Claim, origin: str, call: int, started_at: datetime
     ) -> Callable[[HttpRequest | None, HttpResult], None]:
-        def on_done(request: HttpRequest | None, result: HttpResult) -> None:
-            with self._changed:
-                clock = time.monotonic()
+        ended = self._ended
+        return lambda request, result: ended.append((claim, origin, call, started_at, request, result))
+
+    def _hand_over(self) -> None:
+        """Free the places of calls that have ended, and have their results recorded; several at once, any thread."""
+        results: list[CallResult] = []
+        with self._changed:
+            if not self._ended:
+                return
+            clock, ended_at = time.monotonic(), self._now()
+            circuits = len(self._circuit_changes)
+            while self._ended:
+                claim, origin, call, started_at, request, result = self._ended.popleft()
                 self._in_flight.end(call, clock, answered=result.status is not None)
                 pause = self._breakers.ended(origin, reached(request, result), clock)
                 if pause is not None:
                     self._circuit_changes.append((origin, pause))
-                if len(self._backlog) or pause is not None:
-                    self._changed.notify()
-            self._recorder.put([CallResult(claim, request, result, started_at, self._now())])
-
-        return on_done
+                results.append(CallResult(claim, request, result, started_at, ended_at))
+            if len(self._backlog) or len(self._circuit_changes) > circuits:
+                self._changed.notify()
+        self._recorder.put(results)
 
 
 def _context(claim: Claim) -> FireContext:

@@ -13,7 +13,7 @@ from enum import Enum
 import structlog
 
 from webhookcron.core.errors import BrokerUnavailable
-from webhookcron.core.executions import WAITING_RECHECK, Execution, ExecutionStatus, Reason
+from webhookcron.core.executions import WAITING_RECHECK, ClaimedExecution, ExecutionStatus, Reason
 from webhookcron.core.jobs import OverlapPolicy
 from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
 from webhookcron.storage.jobs import ClaimState, JobStore
@@ -48,7 +48,7 @@ class OverlapSlots:
         self._enqueue = enqueue
         self._now = now
 
-    def enter(self, execution: Execution, state: ClaimState) -> Entry:
+    def enter(self, execution: ClaimedExecution, state: ClaimState) -> Entry:
         """Whether the claimed execution may run now, has to wait (then `put_to_wait` it), or is to be skipped."""
         if self._take(execution, state.active):
             return Entry.RUN
@@ -56,7 +56,7 @@ class OverlapSlots:
             return Entry.SKIP
         return Entry.WAIT
 
-    def put_to_wait(self, execution: Execution, token: str) -> None:
+    def put_to_wait(self, execution: ClaimedExecution, token: str) -> None:
         """Put the execution, claimed under `token`, back to wait for the one under way."""
         self._executions.apply([_put_back(execution, token, self._now())])
         # Queued first, looked at then: if the slot became free meanwhile, its release may have missed this one.
@@ -71,12 +71,12 @@ class OverlapSlots:
         """The execution under way is final: the id of the one that waited, which the caller pushes, or None."""
         return self._jobs.release_slot(job_id, execution_id)
 
-    def _take(self, execution: Execution, active: str | None) -> bool:
+    def _take(self, execution: ClaimedExecution, active: str | None) -> bool:
         if self._jobs.take_slot(execution.job_id, execution.id):
             return True
         return self._ended(active) and self._jobs.take_slot(execution.job_id, execution.id, instead_of=active)
 
-    def _wait(self, execution: Execution, waiting: str | None) -> bool:
+    def _wait(self, execution: ClaimedExecution, waiting: str | None) -> bool:
         if self._jobs.take_waiting_slot(execution.job_id, execution.id):
             return True
         return self._ended(waiting) and self._jobs.take_waiting_slot(
@@ -90,7 +90,7 @@ class OverlapSlots:
         return status is None or status.final
 
 
-def _put_back(execution: Execution, token: str, now: datetime) -> GuardedUpdate:
+def _put_back(execution: ClaimedExecution, token: str, now: datetime) -> GuardedUpdate:
     return GuardedUpdate(
         execution.id,
         {"claim": token, "status": ExecutionStatus.RUNNING.value},

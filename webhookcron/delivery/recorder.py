@@ -8,13 +8,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
-from webhookcron.core.executions import Execution
+from webhookcron.core.executions import Finished
 from webhookcron.delivery.claimer import EndedClaim
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.overlap import OverlapSlots
@@ -26,8 +25,8 @@ log = structlog.get_logger(__name__)
 
 LARGEST_GROUP = 250
 
-GATHER_SECONDS = 0.03
-"""While many calls are under way, results are gathered for so long."""
+GATHER_SECONDS = 0.1
+"""Between the beginnings of two groups: a group costs four round trips to MongoDB, whatever is in it."""
 
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 2.0
@@ -38,9 +37,9 @@ when its job remembers other groups already must not count it again."""
 
 
 class Recorder:
-    """A thread that writes what ended. A lone result is written at once; while it is, others gather.
+    """A thread that writes what ended. A lone result is written at once; while more come, they gather for a moment.
 
-    `on_recorded` is told how many results have left the recorder; `more_to_come` says whether gathering is worth it;
+    `on_recorded` is told how many results have left the recorder;
     `observe` gets each group that was written, and what was written of it. Failed executions are kept `failures_kept`
     times as long as others.
     """
@@ -57,7 +56,6 @@ class Recorder:
         retention: timedelta,
         dice: random.Random,
         on_recorded: Callable[[int], None],
-        more_to_come: Callable[[], bool],
         observe: Callable[[Sequence[CallResult | EndedClaim], Sequence[Record]], None] = lambda _g, _r: None,
         failures_kept: int = 1,
     ) -> None:
@@ -72,10 +70,10 @@ class Recorder:
         self._retention = retention
         self._dice = dice
         self._on_recorded = on_recorded
-        self._more_to_come = more_to_come
         self._waiting: deque[CallResult | EndedClaim] = deque()
         self._changed = threading.Condition()
         self._closing = False
+        self._urgent = False
         self._give_up_at: datetime | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -85,10 +83,13 @@ class Recorder:
 
     def put(self, results: Sequence[CallResult | EndedClaim]) -> None:
         """Take what ended; any thread."""
+        # A job whose next run waits for the end of this one is not to wait for a group to gather.
+        urgent = any(result.holds_slot for result in results)
         with self._changed:
-            idle = not self._waiting
+            before = len(self._waiting)
             self._waiting.extend(results)
-            if idle:
+            self._urgent |= urgent
+            if not before or urgent or before < LARGEST_GROUP <= len(self._waiting):
                 self._changed.notify()
 
     def close(self, timeout: timedelta) -> bool:
@@ -101,19 +102,26 @@ class Recorder:
         return not self._waiting and not self._thread.is_alive()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._closing:
-                    self._changed.wait()
-                if not self._waiting:
-                    return
-            if len(self._waiting) < LARGEST_GROUP and not self._closing and self._more_to_come():
-                time.sleep(GATHER_SECONDS)
-            with self._changed:
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
+        next_at = 0.0
+        while (group := self._next_group(next_at)) is not None:
+            next_at = time.monotonic() + GATHER_SECONDS
             if not self._write(group):
                 return
             self._on_recorded(len(group))
+
+    def _next_group(self, not_before: float) -> list[CallResult | EndedClaim] | None:
+        """What to write next: at once what cannot wait or fills a group, else at `not_before`; None at the end."""
+        with self._changed:
+            while True:
+                count = len(self._waiting)
+                if self._closing and not count:
+                    return None
+                left = not_before - time.monotonic()
+                if count and (self._closing or self._urgent or count >= LARGEST_GROUP or left <= 0):
+                    group = [self._waiting.popleft() for _ in range(min(count, LARGEST_GROUP))]
+                    self._urgent &= bool(self._waiting)
+                    return group
+                self._changed.wait(left if count else None)
 
     def _write(self, group: list[CallResult | EndedClaim]) -> bool:
         """Write a group however long it takes, while the worker runs; False when it was given up."""
@@ -149,19 +157,21 @@ class Recorder:
     def _records(
         self, group: Sequence[CallResult | EndedClaim], token: str, ended_at: datetime
     ) -> list[Record]:
-        return [
-            ended_record(item, now=ended_at, count_token=token, retention=self._retention)
-            if isinstance(item, EndedClaim)
-            # One end for the whole group, by which the sweep can find the group again.
-            else record_of(
-                replace(item, ended_at=ended_at),
-                count_token=token,
-                retention=self._retention,
-                failures_kept=self._failures_kept,
-                dice=self._dice,
-            )
-            for item in group
-        ]
+        records: list[Record] = []
+        for item in group:
+            if isinstance(item, EndedClaim):
+                record = ended_record(item, now=ended_at, count_token=token, retention=self._retention)
+            else:
+                record = record_of(
+                    item,
+                    ended_at=ended_at,
+                    count_token=token,
+                    retention=self._retention,
+                    failures_kept=self._failures_kept,
+                    dice=self._dice,
+                )
+            records.append(record)
+        return records
 
     def record(self, records: Sequence[Record], token: str) -> None:
         """Write outcomes, count them, release slots, push what has to go on. Safe to repeat with the same token.
@@ -180,16 +190,16 @@ class Recorder:
             leaving = self._ended(leaving)
         self._after(records, leaving)
 
-    def _still_ours(self, finals: Sequence[Execution], token: str) -> list[Execution]:
+    def _still_ours(self, finals: Sequence[Finished], token: str) -> list[Finished]:
         ours = self._executions.with_outcome([execution.id for execution in finals], token)
         return [execution for execution in finals if execution.id in ours]
 
-    def _ended(self, finals: Sequence[Execution]) -> list[Execution]:
+    def _ended(self, finals: Sequence[Finished]) -> list[Finished]:
         """Those that are final in MongoDB too: one that another worker took over keeps its slot."""
         statuses = self._executions.statuses([execution.id for execution in finals])
         return [e for e in finals if e.id not in statuses or statuses[e.id].final]
 
-    def _after(self, records: Sequence[Record], leaving: Sequence[Execution]) -> None:
+    def _after(self, records: Sequence[Record], leaving: Sequence[Finished]) -> None:
         push = [record.update.execution_id for record in records if record.push]
         for execution in leaving:
             waiting = self._slots.leave(execution.id, execution.job_id)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from webhookcron.core.executions import to_ms
-from webhookcron.core.headers import check_header_value, secret_names
+from webhookcron.core.headers import check_header_value, redacted, secret_names
 from webhookcron.core.placeholders import NAMES, Template, check_json, check_text
 from webhookcron.core.request_spec import (
     MAX_PAYLOAD_BYTES,
@@ -25,10 +25,10 @@ from webhookcron.core.request_spec import (
     RequestSpec,
     SigningSecret,
 )
-from webhookcron.core.signing import signature_headers
+from webhookcron.core.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, signature_headers
 from webhookcron.core.success import SuccessRule
 from webhookcron.core.target_urls import MAX_URL_LENGTH
-from webhookcron.delivery.transport_types import HttpRequest
+from webhookcron.delivery.transport_types import FixedHeaders, Headers, HttpRequest, PreparedHeaders
 
 ENVELOPE_TYPE = "cron.fired"
 JSON_TYPE = "application/json"
@@ -41,6 +41,25 @@ _LONGEST_VALUE = 128
 # Without payload these carry no body (RFC 9110 section 9.3 gives a body in them no meaning); the others
 # carry the envelope.
 BODILESS_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
+# The headers that the platform sets at every fire hold no secret, unless a job calls one of them so.
+_OWN_HEADERS = frozenset(
+    {
+        "x-webhookcron-job-id",
+        "x-webhookcron-execution-id",
+        "x-webhookcron-scheduled-at",
+        "x-webhookcron-scheduled-at-ms",
+        "x-webhookcron-attempt",
+        "x-webhookcron-trigger",
+        ID_HEADER,
+        TIMESTAMP_HEADER,
+        TRACE_HEADER,
+        SIGNATURE_HEADER,
+    }
+)
+
+# Made once: `json.dumps` makes an encoder per call when it is asked for anything but its defaults.
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +74,10 @@ class RequestTemplate:
     success: SuccessRule
     auth: AuthSpec | None
     _url: Template
-    _headers: tuple[tuple[str, str], ...]
+    _fixed: FixedHeaders
+    _fixed_shown: Headers
+    _all_plain: bool
+    """Whether no header that differs from fire to fire holds a secret."""
     _filled_headers: tuple[tuple[str, Template], ...]
     _body: bytes | Template | None
     _escape: Callable[[str], str] | None
@@ -89,17 +111,21 @@ class RequestTemplate:
             body = template if template.names else template.fill({}).encode()
         constant, filled = _split_headers(spec, content_type if has_payload or envelope else None)
         auth_names = [spec.auth.header_name] if spec.auth and spec.auth.type is AuthType.HEADER else []
+        confidential = secret_names((*spec.secret_headers, *auth_names))
+        needs_token = spec.auth is not None and spec.auth.type is AuthType.OAUTH2
         return cls(
             spec=spec,
             success=SuccessRule.parse(spec.success_statuses, spec.success_body),
             auth=spec.auth,
             _url=_url_template(spec),
-            _headers=constant,
+            _fixed=FixedHeaders(constant),
+            _fixed_shown=redacted(constant, confidential),
+            _all_plain=not filled and not needs_token and confidential.isdisjoint(_OWN_HEADERS),
             _filled_headers=filled,
             _body=body,
             _escape=_json_escaped if is_json(content_type) else None,
             _envelope=envelope,
-            _confidential=secret_names((*spec.secret_headers, *auth_names)),
+            _confidential=confidential,
             _signing_secrets=spec.signing_secrets if spec.signing else (),
         )
 
@@ -140,8 +166,7 @@ class RequestTemplate:
             for secret in self._signing_secrets
             if secret.expires_at is None or now < secret.expires_at
         ]
-        headers = (
-            *self._headers,
+        varying = (
             *self._fill_headers(values),
             ("X-Webhookcron-Job-Id", context.job_id),
             ("X-Webhookcron-Execution-Id", context.execution_id),
@@ -152,6 +177,12 @@ class RequestTemplate:
             *self._token_header(access_token),
             *self._trace_header(context.traceparent),
             *signature_headers(secrets, context.execution_id, int(now.timestamp()), body or b""),
+        )
+        headers = PreparedHeaders((*self._fixed, *varying))
+        headers.fixed = self._fixed
+        headers.shown = (
+            *self._fixed_shown,
+            *(varying if self._all_plain else redacted(varying, self._confidential)),
         )
         return HttpRequest(
             method=self.spec.method,
@@ -290,20 +321,13 @@ def _url_template(spec: RequestSpec) -> Template:
 
 def _envelope(context: FireContext, scheduled_at: str) -> bytes:
     """The body of jobs without payload, in the shape that Standard Webhooks 1.0 proposes for events."""
-    document = {
-        "type": ENVELOPE_TYPE,
-        "timestamp": scheduled_at,
-        "data": {
-            "jobId": context.job_id,
-            "jobName": context.job_name,
-            "executionId": context.execution_id,
-            "scheduledAt": scheduled_at,
-            "attempt": context.attempt,
-            "trigger": context.trigger,
-        },
-    }
+    text = (
+        f'{{"type":"{ENVELOPE_TYPE}","timestamp":"{scheduled_at}","data":{{"jobId":{_to_json(context.job_id)},'
+        f'"jobName":{_to_json(context.job_name)},"executionId":{_to_json(context.execution_id)},'
+        f'"scheduledAt":"{scheduled_at}","attempt":{context.attempt},"trigger":{_to_json(context.trigger)}}}}}'
+    )
     # A job name may hold half of a surrogate pair, which no UTF-8 can express.
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return text.encode(errors="replace")
 
 
 def _rfc3339(moment: datetime) -> str:

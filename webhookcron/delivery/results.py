@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from webhookcron.core.executions import (
-    Execution,
     ExecutionStatus,
+    Finished,
     from_ms,
     recheck_after,
     to_ms,
@@ -26,9 +26,9 @@ COUNT_GRACE = timedelta(seconds=15)
 """An outcome that its job's counters do not hold after so long is counted by the sweep."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallResult:
-    """A call that has ended."""
+    """A call that has ended. (One is made per fire: not frozen, since that would triple what it costs.)"""
 
     claim: Claim
     request: HttpRequest | None
@@ -37,13 +37,18 @@ class CallResult:
     started_at: datetime
     ended_at: datetime
 
+    @property
+    def holds_slot(self) -> bool:
+        """Whether its end has to release the job's overlap slot."""
+        return self.claim.holds_slot
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Record:
     """What to write for one claimed execution, and what it means."""
 
     update: GuardedUpdate
-    final: Execution | None
+    final: Finished | None
     """The execution as it ends, when it does."""
     push: bool = False
     """Whether it has to be pushed again at once."""
@@ -55,17 +60,25 @@ class Record:
 
 
 def record_of(
-    call: CallResult, *, count_token: str, retention: timedelta, dice: random.Random, failures_kept: int = 1
+    call: CallResult,
+    *,
+    count_token: str,
+    retention: timedelta,
+    dice: random.Random,
+    failures_kept: int = 1,
+    ended_at: datetime | None = None,
 ) -> Record:
     """What becomes of an execution after an attempt.
 
     A finished one is kept as long as its job says, else for `retention`, and `failures_kept` times as long when it
-    failed.
+    failed. `ended_at` is the moment to record: one for a whole group, by which the sweep can find the group again; None
+    = the call's own.
     """
+    ended_at = ended_at or call.ended_at
     claim, execution = call.claim, call.claim.execution
     outcome = _outcome(call)
     if outcome.failure is not None and outcome.failure.kind is FailureKind.CANCELLED:
-        return _put_back(call)
+        return _put_back(call, ended_at)
     attempt = attempt_of(
         number=execution.attempt_count + 1,
         scheduled_at=execution.scheduled_at,
@@ -74,7 +87,7 @@ def record_of(
         result=call.result,
         outcome=outcome,
     )
-    retry_at = _retry_at(call, outcome, dice)
+    retry_at = _retry_at(call, outcome, ended_at, dice)
     set_: dict[str, Any] = {
         "attemptCount": attempt.number,
         "durationMs": attempt.duration_ms,
@@ -90,20 +103,23 @@ def record_of(
         set_["error"] = {"kind": attempt.error.kind, "message": attempt.error.message}
     elif execution.error is not None:
         unset["error"] = ""
-    final: Execution | None = None
+    final: Finished | None = None
     if retry_at is not None:
         set_ |= {"status": ExecutionStatus.RETRYING.value, "nextAttemptAt": retry_at, "checkAt": retry_at}
     else:
         status = ExecutionStatus(outcome.status.value)
         kept = _retention(claim, retention) * (1 if status is ExecutionStatus.SUCCESS else failures_kept)
-        set_ |= _final_fields(status, call.ended_at, count_token, kept)
-        final = replace(
-            execution,
-            status=status,
-            started_at=execution.started_at or call.started_at,
-            completed_at=call.ended_at,
-            duration_ms=attempt.duration_ms,
-            check_at=set_["checkAt"],
+        set_ |= _final_fields(status, ended_at, count_token, kept)
+        final = Finished(
+            execution.id,
+            execution.job_id,
+            execution.owner_id,
+            status,
+            execution.scheduled_at,
+            execution.started_at or call.started_at,
+            ended_at,
+            set_["checkAt"],
+            attempt.duration_ms,
         )
     change: dict[str, dict[str, Any]] = {
         "$set": set_,
@@ -129,9 +145,20 @@ def ended_record(ended: EndedClaim, *, now: datetime, count_token: str, retentio
         "$set": {**fields, "reason": reason.value},
         "$unset": {"claim": ""},
     }
-    final = replace(ended.execution, status=status, completed_at=now, check_at=fields["checkAt"])
+    execution = ended.execution
+    final = Finished(
+        execution.id,
+        execution.job_id,
+        execution.owner_id,
+        status,
+        execution.scheduled_at,
+        execution.started_at,
+        now,
+        fields["checkAt"],
+        reason=reason.value,
+    )
     return Record(
-        GuardedUpdate(ended.execution.id, _guard(ended.token), change), final, holds_slot=ended.holds_slot
+        GuardedUpdate(execution.id, _guard(ended.token), change), final, holds_slot=ended.holds_slot
     )
 
 
@@ -172,21 +199,21 @@ def _outcome(call: CallResult) -> Outcome:
     return template.success.judge(call.result)
 
 
-def _retry_at(call: CallResult, outcome: Outcome, dice: random.Random) -> datetime | None:
+def _retry_at(call: CallResult, outcome: Outcome, ended_at: datetime, dice: random.Random) -> datetime | None:
     job = call.claim.prepared.job
     policy = RetryPolicy() if job is None else job.policies.retry
-    retry_after = parse_retry_after(call.result.header("Retry-After"), call.ended_at)
+    retry_after = parse_retry_after(call.result.header("Retry-After"), ended_at)
     # Lost attempts cost no retry: whether they reached the target is not known.
     number = call.claim.execution.attempt_count + 1 - call.claim.execution.lost_count
-    return next_attempt_at(policy, number, outcome, call.ended_at, retry_after, dice)
+    return next_attempt_at(policy, number, outcome, ended_at, retry_after, dice)
 
 
-def _put_back(call: CallResult) -> Record:
+def _put_back(call: CallResult, ended_at: datetime) -> Record:
     """The worker stopped before the call was over: queued again, and pushed to another one."""
     change: dict[str, dict[str, Any]] = {
         "$set": {
             "status": ExecutionStatus.QUEUED.value,
-            "checkAt": call.ended_at + recheck_after(1),
+            "checkAt": ended_at + recheck_after(1),
             "pushes": 1,
             **({} if call.request is None else {"interrupted": True}),
         },

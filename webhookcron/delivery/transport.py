@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -79,6 +79,8 @@ class Transport:
         self._closing = False
         self._cancel_at: float | None = None
         self._in_flight = 0
+        self._delivered = False
+        self._on_pause: Callable[[], None] = _nothing
         self._turns: HostTurns[Call] = HostTurns(most=max_connections, most_per_host=max_per_host)
         self._running: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[Transfer] = []
@@ -101,6 +103,13 @@ class Transport:
         """True when no more calls are taken: after `close`, or because the transport broke down."""
         with self._lock:
             return self._closing
+
+    def tell_of_pauses(self, on_pause: Callable[[], None]) -> None:
+        """Call `on_pause` on the transport's thread when results were delivered and no further one is at hand.
+
+        So that whoever gets the results can act on all that came together at once. It must return quickly.
+        """
+        self._on_pause = on_pause
 
     def submit(self, request: HttpRequest, on_done: OnDone) -> None:
         """Send the request; `on_done` gets the result on the transport's thread and must return quickly.
@@ -168,6 +177,7 @@ class Transport:
                 self._deliver(call, _failed(FailureKind.CANCELLED, NOT_SENT))
             self._cancel_waiting()
             self._cancel_running()
+        self._pause()
         for transfer in self._spare:
             transfer.curl.close()
         self._spare.clear()
@@ -190,11 +200,22 @@ class Transport:
                     self._cancel_running()
                 if not self._running and not len(self._names):
                     return
+                self._pause()
                 overdue = self._names.seconds_left()
                 self._poller.turn(left if overdue is None else min(left, overdue))
             else:
+                self._pause()
                 self._poller.turn(self._names.seconds_left())
             self._collect()
+
+    def _pause(self) -> None:
+        if not self._delivered:
+            return
+        self._delivered = False
+        try:
+            self._on_pause()
+        except Exception:
+            logger.exception("results that came together could not be handed over")
 
     def _admit(self, call: Call) -> None:
         """Judge a new call's URL, and start it or line it up."""
@@ -350,12 +371,13 @@ class Transport:
         self._turns.leave(call.host)
         if call.redirects:
             total_ms = (time.monotonic() - call.started_at) * 1000
-            result = replace(result, redirects=call.redirects, phases=replace(result.phases, total=total_ms))
+            result = replace(result, redirects=call.redirects, phases=result.phases._replace(total=total_ms))
         self._deliver(call, result)
 
     def _deliver(self, call: Call, result: HttpResult) -> None:
         with self._lock:
             self._in_flight -= 1
+        self._delivered = True
         try:
             call.on_done(result)
         except Exception:
@@ -392,6 +414,10 @@ class Transport:
             connections=self._connections,
             on_refusal=self._refused.append,
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _failed(kind: FailureKind, message: str) -> HttpResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from webhookcron.core.outcomes import Failure
 
@@ -11,13 +12,33 @@ MAX_KEPT_HEADER_BYTES = 16 * 1024
 DEFAULT_KEPT_BODY_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Headers = tuple[tuple[str, str], ...]
+
+
+class FixedHeaders(Headers):
+    """Headers that are the same at every call of a job."""
+
+    as_sent: Any = None
+    """Left to the transport, which keeps here how it sends them."""
+
+
+class PreparedHeaders(Headers):
+    """Headers of one call of many, with what was made of them beforehand."""
+
+    fixed: FixedHeaders
+    """The first ones of them."""
+    shown: Headers
+    """All of them as logs show them, secrets redacted."""
+
+
+@dataclass(slots=True, kw_only=True)
 class HttpRequest:
-    """One HTTP call.
+    """One HTTP call. Treated as immutable. (Freezing it would triple what making one costs, which every fire pays.)
 
     method              upper case.
     url                 absolute, http or https; judged by the transport's policy before anything else.
     headers             sent in this order; values in ISO 8859-1. Host and Content-Length are the transport's.
+                        `PreparedHeaders` save work where a job is called again and again.
     body                None = no body at all; b"" = an empty one, with `Content-Length: 0`.
     timeout_ms          one deadline for the whole transfer from the start of name resolution to the last byte
                         of the body, all redirects included. Waiting for a free connection is not part of it.
@@ -30,7 +51,7 @@ class HttpRequest:
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     body: bytes | None = None
     timeout_ms: int
     max_response_bytes: int = DEFAULT_KEPT_BODY_BYTES
@@ -39,8 +60,7 @@ class HttpRequest:
     verify_tls: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phases:
+class Phases(NamedTuple):
     """Milliseconds from the start of a transfer until each of its phases ended; None for one not reached.
 
     name_lookup  the host name was resolved.
@@ -72,6 +92,10 @@ class Phases:
         )
 
 
+NO_PHASES = Phases()
+"""Of a transfer that did not begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Redirect:
     """A redirect that was followed: the status that asked for it, and the URL it led to."""
@@ -80,9 +104,9 @@ class Redirect:
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class HttpResult:
-    """How a call ended.
+    """How a call ended. Treated as immutable, like `HttpRequest`.
 
     status             of the last response; None when none came. It may be set together with `failure` when
                        the transfer broke off after the headers.
@@ -97,11 +121,11 @@ class HttpResult:
     """
 
     status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     body: bytes = b""
     truncated: bool = False
     failure: Failure | None = None
-    phases: Phases = Phases()
+    phases: Phases = NO_PHASES
     remote_address: str | None = None
     http_version: str | None = None
     redirects: tuple[Redirect, ...] = ()

@@ -27,6 +27,9 @@ from webhookcron.core.errors import StoreUnavailable
 
 Document = dict[str, Any]
 
+NAIVE: CodecOptions[Document] = CodecOptions(tz_aware=False)
+"""For reads on the way of every fire: the driver makes aware moments by calling Python for each of them."""
+
 OPERATION_TIMEOUT_MS = 2_000
 """One deadline for a whole operation, retries included: the API must answer 503 within 3 seconds."""
 

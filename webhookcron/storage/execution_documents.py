@@ -8,6 +8,7 @@ from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.executions import (
     Attempt,
     AttemptError,
+    ClaimedExecution,
     Execution,
     ExecutionStatus,
     FollowedRedirect,
@@ -15,7 +16,14 @@ from webhookcron.core.executions import (
 )
 from webhookcron.core.fires import DueRun
 from webhookcron.storage.client import Document
-from webhookcron.storage.fields import integer_or_none, moment, moment_or_none, text
+from webhookcron.storage.fields import integer_or_none, moment, moment_or_none, naive_moment, text
+
+CLAIM_PROJECTION = dict.fromkeys(
+    ("jobId", "ownerId", "jobName", "host", "trigger", "status", "scheduledAt", "queuedAt", "startedAt",
+     "attemptCount", "lostCount", "pushes", "interrupted", "error"), 1,
+)  # fmt: skip
+
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 _SCHEDULE = Trigger.SCHEDULE.value
 _QUEUED = ExecutionStatus.QUEUED.value
@@ -112,8 +120,36 @@ def execution_from_document(document: Document) -> Execution:
         raise CorruptDocument(document.get("_id"), f"{type(error_).__name__}: {error_}") from error_
 
 
+def claimed_execution(document: Document) -> ClaimedExecution:
+    """What a worker needs of a document read by `CLAIM_PROJECTION` with naive moments; CorruptDocument as above.
+
+    It is read once per fire, so it takes nothing else along.
+    """
+    get = document.get
+    try:
+        error, started_at = get("error"), get("startedAt")
+        return ClaimedExecution(
+            text(document, "_id"),
+            text(document, "jobId"),
+            text(document, "ownerId"),
+            text(document, "jobName"),
+            text(document, "host"),
+            _TRIGGERS[document["trigger"]],
+            naive_moment(document, "scheduledAt"),
+            naive_moment(document, "queuedAt"),
+            None if started_at is None else naive_moment(document, "startedAt"),
+            integer_or_none(document, "attemptCount") or 0,
+            integer_or_none(document, "lostCount") or 0,
+            integer_or_none(document, "pushes") or 1,
+            bool(get("interrupted", False)),
+            AttemptError(kind=error["kind"], message=error["message"]) if error else None,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error_:
+        raise CorruptDocument(document.get("_id"), f"{type(error_).__name__}: {error_}") from error_
+
+
 def attempt_document(attempt: Attempt) -> Document:
-    """The sub-document of one attempt."""
+    """The sub-document of one attempt. (BSON writes tuples as arrays.)"""
     document: Document = {
         "number": attempt.number,
         "startedAt": attempt.started_at,
@@ -131,11 +167,11 @@ def attempt_document(attempt: Attempt) -> Document:
         if value is not None:
             document[key] = value
     if attempt.request_headers:
-        document["requestHeaders"] = [list(pair) for pair in attempt.request_headers]
+        document["requestHeaders"] = attempt.request_headers
     if attempt.redirects:
         document["redirects"] = [{"status": r.status, "url": r.url} for r in attempt.redirects]
     if attempt.response_headers:
-        document["responseHeaders"] = [list(pair) for pair in attempt.response_headers]
+        document["responseHeaders"] = attempt.response_headers
     if attempt.response_body_base64:
         document["responseBodyBase64"] = True
     if attempt.truncated:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pymongo import DeleteMany, UpdateOne
@@ -16,17 +16,25 @@ from pymongo.errors import BulkWriteError
 from webhookcron.core.errors import CorruptDocument, NotFinal, NotFound, StoreUnavailable
 from webhookcron.core.executions import (
     FINAL_STATUSES,
+    ClaimedExecution,
     Execution,
     ExecutionStatus,
     Reason,
     Trigger,
 )
 from webhookcron.core.fires import DueRun
-from webhookcron.storage.client import Document, driver_errors_translated
-from webhookcron.storage.execution_documents import execution_document, execution_from_document
+from webhookcron.storage.client import NAIVE, Document, driver_errors_translated
+from webhookcron.storage.execution_documents import (
+    CLAIM_PROJECTION,
+    claimed_execution,
+    execution_document,
+    execution_from_document,
+)
 from webhookcron.storage.execution_logs import ExecutionLogs
 
 log = structlog.get_logger(__name__)
+
+Read = TypeVar("Read")
 
 _DUPLICATE_KEY = 11000
 _INSERTED_AT_ONCE = 500
@@ -37,7 +45,7 @@ _FINAL = sorted(status.value for status in FINAL_STATUSES)
 _QUEUED = ExecutionStatus.QUEUED.value
 _RUNNING = ExecutionStatus.RUNNING.value
 _RETRYING = ExecutionStatus.RETRYING.value
-_CLAIM_FIELDS = {"attempts": 0}
+_WITHOUT_ATTEMPTS = {"attempts": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class ExecutionStore(ExecutionLogs):
 
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["executions"]
+        self._naive = self._collection.with_options(codec_options=NAIVE)
 
     # --- creating
 
@@ -153,13 +162,12 @@ class ExecutionStore(ExecutionLogs):
                 {"$set": {"checkAt": lease_until}},
             )
 
-    def claimed(self, ids: Sequence[str], token: str) -> list[Execution]:
-        """Those of `ids` that `token` holds, without their attempts."""
+    def claimed(self, ids: Sequence[str], token: str) -> list[ClaimedExecution]:
+        """Those of `ids` that `token` holds."""
         with driver_errors_translated():
-            documents = list(
-                self._collection.find({"_id": {"$in": list(ids)}, "claim": token}, _CLAIM_FIELDS)
-            )
-        return [e for e in _readable(documents)[0] if e.status is ExecutionStatus.RUNNING]
+            documents = list(self._naive.find({"_id": {"$in": list(ids)}, "claim": token}, CLAIM_PROJECTION))
+        running = [document for document in documents if document.get("status") == _RUNNING]
+        return _readable(running, claimed_execution)[0]
 
     def put_off(self, ids: Sequence[str], reason: Reason, until: datetime) -> None:
         """Those of `ids` that are queued stay so, and are looked at again at `until`."""
@@ -190,8 +198,8 @@ class ExecutionStore(ExecutionLogs):
         """The executions whose outcome was recorded as one group and is not counted yet, without attempts."""
         filter_ = {"checkAt": check_at, "countToken": count_token, "counted": False}
         with driver_errors_translated():
-            documents = list(self._collection.find(filter_, _CLAIM_FIELDS))
-        return _readable(documents)[0]
+            documents = list(self._collection.find(filter_, _WITHOUT_ATTEMPTS))
+        return _readable(documents, execution_from_document)[0]
 
     def mark_counted(self, ids: Sequence[str]) -> None:
         """The counters of the jobs hold these executions: the sweep need not look at them again."""
@@ -221,7 +229,7 @@ class ExecutionStore(ExecutionLogs):
     def get_many(self, ids: Sequence[str]) -> list[Execution]:
         """Those of `ids` that exist, without their attempts."""
         with driver_errors_translated():
-            documents = list(self._collection.find({"_id": {"$in": list(ids)}}, _CLAIM_FIELDS))
+            documents = list(self._collection.find({"_id": {"$in": list(ids)}}, _WITHOUT_ATTEMPTS))
         return [execution_from_document(document) for document in documents]
 
     def get(self, execution_id: str, *, owner_id: str | None) -> Execution:
@@ -242,11 +250,11 @@ class ExecutionStore(ExecutionLogs):
         """
         with driver_errors_translated():
             cursor = (
-                self._collection.find({"checkAt": {"$lte": now}}, _CLAIM_FIELDS)
+                self._collection.find({"checkAt": {"$lte": now}}, _WITHOUT_ATTEMPTS)
                 .sort("checkAt", 1)
                 .limit(limit)
             )
-            executions, unreadable = _readable(list(cursor))
+            executions, unreadable = _readable(list(cursor), execution_from_document)
             if unreadable:
                 self._collection.update_many(
                     {"_id": {"$in": unreadable}}, {"$set": {"checkAt": now + _UNREADABLE_AGAIN}}
@@ -352,13 +360,15 @@ def _ended_from_outside(now: datetime, expire_at: datetime) -> Document:
     }
 
 
-def _readable(documents: Sequence[Document]) -> tuple[list[Execution], list[Any]]:
+def _readable(
+    documents: Sequence[Document], reading: Callable[[Document], Read]
+) -> tuple[list[Read], list[Any]]:
     """The executions of `documents`, and the ids of those that cannot be read, which are logged."""
-    executions: list[Execution] = []
+    executions: list[Read] = []
     unreadable: list[Any] = []
     for document in documents:
         try:
-            executions.append(execution_from_document(document))
+            executions.append(reading(document))
         except CorruptDocument as error:
             log.error("execution.corrupt", execution_id=error.document_id, reason=error.reason)
             unreadable.append(error.document_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from webhookcron.storage.client import Document
@@ -26,6 +26,16 @@ def moment(document: Document, name: str) -> datetime:
 def moment_or_none(document: Document, name: str) -> datetime | None:
     """The moment in field `name`; None when it is missing. Raises TypeError when it is something else."""
     return None if document.get(name) is None else moment(document, name)
+
+
+def naive_moment(document: Document, name: str) -> datetime:
+    """As `moment`, of a document that was read with naive moments (`NAIVE`), which come four times as fast."""
+    return moment(document, name).replace(tzinfo=UTC)
+
+
+def naive_moment_or_none(document: Document, name: str) -> datetime | None:
+    """As `naive_moment`; None when the field is missing."""
+    return None if document.get(name) is None else naive_moment(document, name)
 
 
 def integer(document: Document, name: str, *, most: int = MOST) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 from pymongo import UpdateOne
@@ -15,7 +16,7 @@ from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import JobStatus, OverlapPolicy, origin_of
 from webhookcron.storage.client import Document, driver_errors_translated
-from webhookcron.storage.fields import integer, integer_or_none, moment, moment_or_none
+from webhookcron.storage.fields import integer, integer_or_none, naive_moment, naive_moment_or_none
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +29,11 @@ _CLAIM_PROJECTION = dict.fromkeys(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimState:
+_STATUSES = {status.value: status for status in JobStatus}
+_OVERLAP_POLICIES = {policy.value: policy for policy in OverlapPolicy}
+
+
+class ClaimState(NamedTuple):
     """A job as it is now, as far as the claim of its executions needs to know."""
 
     job_id: str
@@ -64,11 +68,13 @@ class JobOutcomes:
     """The worker's part of `JobStore`."""
 
     _collection: Collection[Document]
+    _naive: Collection[Document]
+    """The same, read with naive moments."""
 
     def claim_states(self, job_ids: Sequence[str]) -> dict[str, ClaimState | CorruptDocument]:
         """The jobs of `job_ids` as they are now; missing ids are gone."""
         with driver_errors_translated():
-            documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, _CLAIM_PROJECTION))
+            documents = list(self._naive.find({"_id": {"$in": list(job_ids)}}, _CLAIM_PROJECTION))
         return {document["_id"]: _claim_state(document) for document in documents}
 
     def origins(self, job_ids: Sequence[str]) -> dict[str, str]:
@@ -146,18 +152,18 @@ def _claim_state(document: Document) -> ClaimState | CorruptDocument:
     get = document.get
     try:
         return ClaimState(
-            job_id=document["_id"],
-            version=integer(document, "version"),
-            status=JobStatus(document["status"]),
-            status_reason=get("statusReason"),
-            paused_from=moment_or_none(document, "pausedFrom"),
-            paused_until=moment_or_none(document, "pausedUntil"),
-            schedule_since=moment(document, "scheduleSince"),
-            handled_through=moment(document, "handledThrough"),
-            max_runs=integer_or_none(document, "maxRuns"),
-            overlap_policy=OverlapPolicy(document["overlapPolicy"]),
-            active=get("active"),
-            waiting=get("waiting"),
+            document["_id"],
+            integer(document, "version"),
+            _STATUSES[document["status"]],
+            get("statusReason"),
+            naive_moment_or_none(document, "pausedFrom"),
+            naive_moment_or_none(document, "pausedUntil"),
+            naive_moment(document, "scheduleSince"),
+            naive_moment(document, "handledThrough"),
+            integer_or_none(document, "maxRuns"),
+            _OVERLAP_POLICIES[document["overlapPolicy"]],
+            get("active"),
+            get("waiting"),
         )
     except (KeyError, ValueError, TypeError) as error:
         return CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}")

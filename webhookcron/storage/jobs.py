@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from webhookcron.core.errors import CorruptDocument, KeyTaken, NotFound, SecretUnreadable, VersionConflict
 from webhookcron.core.jobs import Job, JobStatus
-from webhookcron.storage.client import Document, driver_errors_translated
+from webhookcron.storage.client import NAIVE, Document, driver_errors_translated
 from webhookcron.storage.job_cursors import Cursor, CursorMove, JobCursors
 from webhookcron.storage.job_documents import (
     Sealer,
@@ -35,6 +35,7 @@ class JobStore(JobCursors, JobMirroring, JobOutcomes, JobSlots, JobLists):
 
     def __init__(self, database: Database[Document], sealer: Sealer) -> None:
         self._collection = database["jobs"]
+        self._naive = self._collection.with_options(codec_options=NAIVE)
         self._sealer = sealer
 
     def create(self, job: Job) -> None:

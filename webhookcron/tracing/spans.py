@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
 from opentelemetry.trace.status import Status, StatusCode
 
-from webhookcron.core.executions import EPOCH, Execution, ExecutionStatus, to_ms
+from webhookcron.core.executions import EPOCH, ClaimedExecution, Execution, ExecutionStatus, to_ms
 from webhookcron.core.trace_context import TraceContext
 from webhookcron.delivery.claimer import EndedClaim
 from webhookcron.delivery.request import TRACE_HEADER
@@ -110,7 +110,7 @@ class Traces:
         )
 
     def _tell_result(
-        self, item: CallResult | EndedClaim, record: Record, execution: Execution, fire: TraceContext
+        self, item: CallResult | EndedClaim, record: Record, execution: ClaimedExecution, fire: TraceContext
     ) -> None:
         fields = record.update.change["$set"]
         parent = fire
@@ -121,7 +121,7 @@ class Traces:
             self._tell_attempt(item, record, parent)
 
     def _tell_queue(
-        self, execution: Execution, fire: TraceContext, until: datetime, record: Record
+        self, execution: ClaimedExecution, fire: TraceContext, until: datetime, record: Record
     ) -> TraceContext:
         """The wait from the creation until a worker began with it."""
         attributes = {
@@ -238,7 +238,7 @@ class _GivenIds(IdGenerator):
         return True
 
 
-def _attributes_of(execution: Execution) -> dict[str, str | int]:
+def _attributes_of(execution: Execution | ClaimedExecution) -> dict[str, str | int]:
     return {
         "webhookcron.job.id": execution.job_id,
         "webhookcron.job.name": execution.job_name,

@@ -78,8 +78,9 @@ def test_what_is_queued_is_claimed_with_a_lease_over_its_deadline(world: Any) ->
     claimed = world.claim(world.at(61))
     leases = {call.execution.job_id: call.lease_until for call in claimed.calls}
     assert leases == {quick.id: world.at(61 + 5 + 15), patient.id: world.at(61 + 60 + 15)}
-    assert all(call.execution.status is ExecutionStatus.RUNNING for call in claimed.calls)
-    assert {e.check_at for job in (quick, patient) for e in world.log(job)} == set(leases.values())
+    stored = [execution for job in (quick, patient) for execution in world.log(job)]
+    assert all(execution.status is ExecutionStatus.RUNNING for execution in stored)
+    assert {execution.check_at for execution in stored} == set(leases.values())
 
 
 def test_what_is_claimed_already_or_final_or_unknown_is_left_alone(world: Any) -> None:

@@ -30,6 +30,10 @@ class Calls:
         self.answers: Callable[[str], bool] = lambda _host: True
         self._under_way: dict[str, tuple[str, WebhookCall]] = {}
         self._lock = threading.Lock()
+        self._on_pause: Callable[[], None] = lambda: None
+
+    def tell_of_pauses(self, on_pause: Callable[[], None]) -> None:
+        self._on_pause = on_pause
 
     def call_many(self, calls: list[WebhookCall]) -> None:
         for call in calls:
@@ -57,6 +61,7 @@ class Calls:
         with self._lock:
             _, call = self._under_way.pop(execution_id)
         call.on_done(request, result or HttpResult(status=200))
+        self._on_pause()
 
     def close(self, _drain_seconds: float) -> None:
         self.closed = True

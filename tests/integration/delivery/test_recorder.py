@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import JobStatus
 from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.core.retries import RetryPolicy
+from webhookcron.delivery.recorder import LARGEST_GROUP
 from webhookcron.delivery.results import CallResult
 from webhookcron.delivery.transport_types import HttpResult
 from webhookcron.storage.jobs import COUNT_TOKENS
@@ -379,3 +382,21 @@ def test_closing_writes_what_is_left_and_gives_up_in_time(world: Any) -> None:
     closing.start()
     closing.join(20)
     assert clock.written is False
+
+
+def test_what_another_run_waits_for_and_a_whole_group_are_written_at_once(world: Any) -> None:
+    world.job()
+    [claim] = claimed_at(world, 60).calls
+    plain = CallResult(claim, None, HttpResult(status=200), world.at(61), world.at(61))
+    holder = CallResult(
+        replace(claim, holds_slot=True), None, HttpResult(status=200), world.at(61), world.at(61)
+    )
+    never = time.monotonic() + 10_000
+    recorder = world.recorder(world.at(61))
+    recorder.put([plain])
+    recorder.put([holder])
+    assert recorder._next_group(never) == [plain, holder]
+    recorder.put([plain] * (LARGEST_GROUP - 1))
+    recorder.put([plain] * 2)
+    assert len(recorder._next_group(never)) == LARGEST_GROUP
+    assert recorder._next_group(0.0) == [plain], "what is left is no longer urgent, and its time has come"

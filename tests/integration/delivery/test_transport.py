@@ -517,3 +517,24 @@ def test_ipv6_targets_are_reached(transport: Transport, post: MakeRequest) -> No
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             (result,) = results.wait()
     assert (result.status, result.remote_address) == (200, "::1")
+
+
+def test_it_tells_of_a_pause_after_all_results_also_of_calls_that_were_never_sent(
+    transport: Transport, serve: Serve, post: MakeRequest
+) -> None:
+    arrived: list[int | None] = []
+    taken: list[int | None] = []
+    complete = threading.Event()
+
+    def on_pause() -> None:
+        taken.extend(arrived)
+        arrived.clear()
+        if len(taken) == 3:
+            complete.set()
+
+    transport.tell_of_pauses(on_pause)
+    good, refused = post(serve(_echo).url()), post("ftp://127.0.0.1/")
+    for request in (refused, good, good):
+        transport.submit(request, lambda result: arrived.append(result.status))
+    assert complete.wait(60), f"only {taken} were told of"
+    assert sorted(taken, key=str) == [200, 200, None]

@@ -14,7 +14,7 @@ import pytest
 from pymongo.errors import BulkWriteError
 
 from webhookcron.core.errors import CorruptDocument, NotFinal, NotFound, StoreUnavailable
-from webhookcron.core.executions import Execution, ExecutionStatus, Reason, Trigger
+from webhookcron.core.executions import AttemptError, Execution, ExecutionStatus, Reason, Trigger
 from webhookcron.core.fires import DueRun
 from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
 
@@ -122,6 +122,9 @@ class OneBatch:
     def __getitem__(self, _name: str) -> OneBatch:
         return self
 
+    def with_options(self, **_options: Any) -> OneBatch:
+        return self
+
     def insert_many(self, *_args: Any, **_options: Any) -> None:
         raise BulkWriteError(self._details)
 
@@ -195,8 +198,40 @@ def test_a_claim_takes_what_is_queued_and_nothing_else(world: Any, execution_at:
     world.executions.insert([execution_at(1, reason="waiting"), final_at(2)])
     world.executions.claim(["j:1", "j:2", "j:3"], "token", now=world.at(5), lease_until=world.at(50))
     [claimed] = world.executions.claimed(["j:1", "j:2", "j:3"], "token")
-    assert (claimed.id, claimed.status, claimed.claim) == ("j:1", ExecutionStatus.RUNNING, "token")
-    assert (claimed.check_at, claimed.reason) == (world.at(50), None)
+    assert (claimed.id, claimed.scheduled_at, claimed.attempt_count) == ("j:1", world.at(1), 0)
+    [stored] = world.executions.get_many(["j:1"])
+    assert (stored.status, stored.claim) == (ExecutionStatus.RUNNING, "token")
+    assert (stored.check_at, stored.reason) == (world.at(50), None)
+
+
+def test_a_claimed_execution_tells_what_earlier_attempts_left(world: Any, execution_at: Any) -> None:
+    world.executions.insert([execution_at(1), execution_at(2)])
+    earlier = {
+        "startedAt": world.at(3),
+        "attemptCount": 2,
+        "lostCount": 1,
+        "interrupted": True,
+        "error": {"kind": "connect", "message": "refused"},
+        "attempts": [{"number": 1}],
+    }
+    world.database["executions"].update_one({"_id": "j:1"}, {"$set": earlier})
+    world.executions.claim(["j:1", "j:2"], "token", now=world.at(5), lease_until=world.at(50))
+    first, second = sorted(world.executions.claimed(["j:1", "j:2"], "token"))
+    assert (first.started_at, first.attempt_count, first.lost_count) == (world.at(3), 2, 1)
+    assert (first.interrupted, first.error) == (True, AttemptError(kind="connect", message="refused"))
+    assert (second.started_at, second.interrupted, second.error) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"scheduledAt": "noon"}, {"trigger": "whim"}, {"host": 7}, {"attemptCount": -1}]
+)
+def test_a_claimed_document_that_cannot_be_read_is_left_out(
+    world: Any, execution_at: Any, damage: dict[str, Any]
+) -> None:
+    world.executions.insert([execution_at(1), execution_at(2)])
+    world.database["executions"].update_one({"_id": "j:1"}, {"$set": damage})
+    world.executions.claim(["j:1", "j:2"], "token", now=world.at(5), lease_until=world.at(50))
+    assert [claimed.id for claimed in world.executions.claimed(["j:1", "j:2"], "token")] == ["j:2"]
 
 
 def test_a_claim_repeated_with_its_token_finds_what_it_took(world: Any, execution_at: Any) -> None:
