@@ -18,6 +18,10 @@ DELIVER_TASK = "webhookcron.deliver"
 
 ALERT_TASK = "webhookcron.alert"
 
+MESSAGE_VERSION = 1
+"""Second argument of each message. A release raises it when workers of the one before must not act on what it pushes:
+they leave such messages, and the sweep brings the ids again, until a newer worker takes them."""
+
 CHUNK = 100
 """Ids per message: a message costs what 50 ids cost, and one message is one acknowledgement."""
 
@@ -146,7 +150,7 @@ class Publisher:
                 for start in range(0, len(ids), CHUNK):
                     self._app.send_task(
                         self._task,
-                        args=[list(ids[start : start + CHUNK])],
+                        args=[list(ids[start : start + CHUNK]), MESSAGE_VERSION],
                         producer=producer,
                         retry=False,
                         ignore_result=True,

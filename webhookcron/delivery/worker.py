@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from celery.platforms import EX_OK
 from celery.worker import state
 from kombu.message import Message
 
-from webhookcron.delivery.broker import DELIVER_TASK
+from webhookcron.delivery.broker import DELIVER_TASK, MESSAGE_VERSION
 from webhookcron.delivery.engine import Engine
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ def register(app: Celery, engine: Engine) -> None:
 
 def register_in_place(app: Celery, name: str, receive: Callable[..., None]) -> None:
     """Call `receive` with the arguments of each message of task `name`; it must return at once."""
-    app.task(name=name, ignore_result=True, Strategy=_strategy)(receive)
+    app.task(name=name, ignore_result=True, shared=False, Strategy=_strategy)(receive)
 
 
 def _strategy(task: Task, *_args: Any, **_kwargs: Any) -> Callable[..., None]:
@@ -49,11 +49,20 @@ def _strategy(task: Task, *_args: Any, **_kwargs: Any) -> Callable[..., None]:
         # The queue has no acknowledgements, so there is none to give.
         try:
             args, kwargs, *_embedded = message.payload if body is None else (body["args"], body["kwargs"])
-            task.run(*args, **kwargs)
+            if is_of_newer_release(args):
+                log.warning("worker.message_left", reason="pushed by a newer release, for its workers")
+            else:
+                task.run(*args, **kwargs)
         except Exception as error:
             log.error("worker.message_refused", reason=f"{type(error).__name__}: {error}"[:300])
 
     return receive
+
+
+def is_of_newer_release(args: Sequence[Any]) -> bool:
+    """Whether a message says that only workers of a newer release may act on it; one that says nothing is old."""
+    version = args[1] if len(args) > 1 else MESSAGE_VERSION
+    return isinstance(version, int) and version > MESSAGE_VERSION
 
 
 def execution_ids(ids: Any) -> list[str]:

@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -31,8 +31,7 @@ FORMAT = 1
 COLLECTIONS = ("users", "apiKeys", "alerts", "jobs")
 """In the order of restoring: jobs come last, when all that they name is there."""
 
-RESTORED_VERSIONS = 1_000
-"""A restored job gets a version so much higher: the mirror in Redis may remember later ones than the backup."""
+_VERSIONS_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 
 _AT_ONCE = 500
 _DUPLICATE_KEY = 11000
@@ -168,8 +167,17 @@ def restore(
     return restored
 
 
+def versions_added(now: datetime) -> int:
+    """By how much a job restored at `now` is newer than in the backup: seconds since 2026.
+
+    The mirror in Redis refuses what is older than what it holds, or has buried: by then people may have gone on, or
+    restored the same backup before. Each of them changed a job less than once a second.
+    """
+    return max(0, int((now - _VERSIONS_FROM).total_seconds()))
+
+
 def _restored_job(document: Document, now: datetime, from_now: bool) -> Document:
-    document = {**document, "version": int(document["version"]) + RESTORED_VERSIONS, "mirrorDue": now}
+    document = {**document, "version": int(document["version"]) + versions_added(now), "mirrorDue": now}
     if from_now and document.get("status") == "active":
         document["handledThrough"] = max(now, document["handledThrough"])
     return document

@@ -15,7 +15,7 @@ from webhookcron.core.alerts import Alert, AlertEvent, Channel
 from webhookcron.core.errors import SecretUnreadable
 from webhookcron.core.request_spec import AuthSpec, AuthType, RequestSpec, SigningSecret
 from webhookcron.delivery.secrets import SecretBox
-from webhookcron.maintenance.backup import RESTORED_VERSIONS, BackupUnreadable, back_up, restore
+from webhookcron.maintenance.backup import BackupUnreadable, back_up, restore, versions_added
 from webhookcron.maintenance.pruning import prune
 from webhookcron.maintenance.reencryption import reencrypt
 from webhookcron.storage.alerts import AlertStore
@@ -80,7 +80,7 @@ def test_what_was_backed_up_comes_back(world: Any, job: Any, alert: Alert, file:
     wipe(world)
     done = restore(world.database, file, now=world.at(20))
     assert (done.written.total(), done.kept.total()) == (3, 0)
-    assert world.stored(job) == replace(job, version=job.version + RESTORED_VERSIONS)
+    assert world.stored(job) == replace(job, version=job.version + versions_added(world.at(20)))
     assert AlertStore(world.database, SecretBox([OLD])).get(alert.id, owner_id="ann") == alert
     assert world.database["users"].find_one({"_id": "ann"})["createdAt"] == world.at(0)
 
@@ -102,6 +102,22 @@ def test_a_restored_job_fires_although_the_mirror_remembers_its_removal(
     world.database["jobs"].delete_many({})
     restore(world.database, file, now=world.at(20))
     world.sweep(world.at(21))
+    assert world.mirrored(world.stored(job))[1] == 60
+
+
+def test_the_same_backup_may_be_restored_again_after_its_jobs_were_changed_and_deleted(
+    world: Any, job: Any, file: Path
+) -> None:
+    back_up(world.database, file, now=world.at(10))
+    wipe(world)
+    restore(world.database, file, now=world.at(20))
+    restored = world.stored(job)
+    world.show(restored)
+    # Somebody went on from there, and deleted the job in the end.
+    world.jobs.delete(job.id, expected_version=restored.version)
+    world.source.remove([(job.id, restored.version + 3)])
+    restore(world.database, file, now=world.at(30))
+    world.sweep(world.at(31))
     assert world.mirrored(world.stored(job))[1] == 60
 
 
