@@ -65,6 +65,17 @@ def reencrypt(
     return done
 
 
+def opens(document: Document, keys: Sequence[str]) -> bool:
+    """Whether `keys` open every sealed value of a document."""
+    box = SecretBox(keys)
+    try:
+        for key, value in document.items():
+            _resealed(key, value, box, box)
+    except DecryptionFailed:
+        return False
+    return True
+
+
 def _resealed(key: str, value: Any, every: SecretBox, first: SecretBox) -> Any:
     if isinstance(value, dict):
         return {inner: _resealed(inner, item, every, first) for inner, item in value.items()}

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -88,6 +90,52 @@ def test_a_missing_index_and_a_secret_that_no_key_opens_are_faults(
     assert "executions.checkAt_1" in found["indexes"].message
     assert "webhookcron indexes" in found["indexes"].advice
     assert found["stored secrets"].verdict is Verdict.FAULT
+
+
+@pytest.mark.parametrize(
+    ("collection", "document"),
+    [
+        ("jobs", {"_id": "j", "request": {"auth": {"sealedToken": "gAAAAAsomething"}}}),
+        ("alerts", {"_id": "a", "sealedSecret": "gAAAAAsomething"}),
+    ],
+)
+def test_a_secret_of_any_kind_that_no_key_opens_is_a_fault(
+    environ: dict[str, str], mongo_database: Database[Any], collection: str, document: dict[str, Any]
+) -> None:
+    mongo_database[collection].insert_one(document)
+    finding = by_name(examine(environ))["stored secrets"]
+    assert finding.verdict is Verdict.FAULT
+    assert f"{collection}/{document['_id']}" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [(200, Verdict.OK), (404, Verdict.WARNING), (401, Verdict.WARNING)]
+)
+def test_a_collector_that_takes_no_traces_is_warned_of(
+    environ: dict[str, str], status: int, verdict: Verdict
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status if self.headers["x-tenant"] == "cron" else 400)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1/traces"
+        traced = {**environ, "WEBHOOKCRON_TRACES_URL": url, "WEBHOOKCRON_TRACES_HEADERS": "X-Tenant=cron"}
+        found = by_name(examine(traced))
+        thread.join()
+    assert found["collector of traces"].verdict is verdict
+
+
+def test_a_collector_that_is_away_is_warned_of(environ: dict[str, str]) -> None:
+    traced = {**environ, "WEBHOOKCRON_TRACES_URL": "http://127.0.0.1:1/v1/traces"}
+    assert by_name(examine(traced))["collector of traces"].verdict is Verdict.WARNING
 
 
 def test_a_database_of_a_newer_release_is_a_fault(

@@ -1,10 +1,12 @@
-"""This machine: open files, memory, and the mail server that alerts need."""
+"""This machine: open files, and what it has to reach: the mail server that alerts need, the collector of traces."""
 
 from __future__ import annotations
 
 import resource
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import requests
 
 from webhookcron.config import Settings
 from webhookcron.maintenance.doctor.findings import Finding, fault, ok, warning
@@ -13,12 +15,41 @@ FILES_BESIDES = 200
 """Open files that a worker needs besides the sockets of its calls."""
 
 
+COLLECTOR_SECONDS = 5.0
+
+
 def machine_findings(settings: Settings, *, probe_mail: Callable[[], None] | None = None) -> list[Finding]:
     """What this machine lacks. `probe_mail` connects to the mail server; None when none is set."""
     findings = [_open_files(settings)]
     if probe_mail is not None:
         findings.append(_mail(probe_mail))
+    if settings.traces_url:
+        findings.append(_collector(settings.traces_url, dict(settings.traces_headers)))
     return findings
+
+
+def _collector(url: str, headers: Mapping[str, str]) -> Finding:
+    """Whether it takes an export of nothing, which is a valid one (OTLP/HTTP: an empty message)."""
+    about = "collector of traces"
+    try:
+        answer = requests.post(
+            url,
+            data=b"",
+            headers={**headers, "Content-Type": "application/x-protobuf"},
+            timeout=COLLECTOR_SECONDS,
+            allow_redirects=False,
+        )
+    except (requests.RequestException, OSError) as error:
+        reason = type(error).__name__
+    else:
+        if answer.ok and not answer.is_redirect:
+            return ok(about, "takes traces")
+        reason = f"status {answer.status_code}"
+    return warning(
+        about,
+        f"does not take traces: {reason}",
+        "check WEBHOOKCRON_TRACES_URL, path included, and WEBHOOKCRON_TRACES_HEADERS; calls go on without traces",
+    )
 
 
 def _open_files(settings: Settings) -> Finding:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from webhookcron.delivery.secrets import DecryptionFailed, SecretBox
 from webhookcron.maintenance.doctor.findings import Finding, fault, ok, warning
+from webhookcron.maintenance.reencryption import COLLECTIONS, opens
 from webhookcron.storage.client import Document
 from webhookcron.storage.indexes import missing_indexes
 from webhookcron.storage.schema_version import CURRENT, READABLE_FROM, stored_version
@@ -20,7 +20,7 @@ OLDEST = (6, 0)
 MOST_DIFFERENCE = timedelta(seconds=2)
 
 SAMPLED = 200
-"""So many documents are tried with the present secret keys."""
+"""So many jobs, and alerts, are tried with the present secret keys."""
 
 
 def mongodb_findings(
@@ -143,23 +143,20 @@ def _secrets(database: Database[Document], keys: tuple[str, ...]) -> Finding:
     about = "stored secrets"
     if not keys:
         return warning(about, "not looked at, since WEBHOOKCRON_SECRET_KEY is wrong", "set it right first")
-    box = SecretBox(keys)
-    filter_ = {"signingSecrets": {"$type": "array"}}
     tried, unreadable = 0, []
-    for document in database["jobs"].find(filter_, {"signingSecrets": 1}).limit(SAMPLED):
-        tried += 1
-        try:
-            for entry in document["signingSecrets"]:
-                box.decrypt_text(entry["sealed"])
-        except DecryptionFailed:
-            unreadable.append(document["_id"])
+    for name in COLLECTIONS:
+        for document in database[name].find({}).limit(SAMPLED):
+            tried += 1
+            if not opens(document, keys):
+                unreadable.append(f"{name}/{document['_id']}")
     if unreadable:
         return fault(
             about,
-            f"{len(unreadable)} of {tried} jobs have secrets that no present key opens, such as {unreadable[0]}",
+            f"{len(unreadable)} of {tried} jobs and alerts have secrets that no present key opens, "
+            f"such as {unreadable[0]}",
             "add the key that was in use to the end of WEBHOOKCRON_SECRET_KEY",
         )
-    return ok(about, f"the present keys open those of {tried} jobs")
+    return ok(about, f"the present keys open those of {tried} jobs and alerts")
 
 
 def _said(error: Exception) -> str:
