@@ -49,6 +49,7 @@ def register(blueprint: Blueprint) -> None:
             "moment": moment,
             "moment_in": moment_in,
             "clock": clock,
+            "day": day,
             "countdown": countdown,
             "duration": short_duration,
             "exact_duration": exact_duration,
@@ -136,6 +137,17 @@ def clock(value: datetime, now: datetime | None = None) -> Markup:
         return moment(value)
     return Markup('<time datetime="{}" title="{}" data-local="clock">{}</time>').format(
         rfc3339(value), value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"), local.strftime("%H:%M:%S")
+    )
+
+
+def day(value: datetime | None) -> Markup:
+    """The date in the viewer's zone, the moment in UTC on hover; a dash for None."""
+    if value is None:
+        return Markup('<span class="quiet">–</span>')
+    return Markup('<time datetime="{}" title="{}" data-local="day">{}</time>').format(
+        rfc3339(value),
+        value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        value.astimezone(viewer_zone()).date().isoformat(),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,11 @@ class UserService:
         """The account."""
         principal.require_admin()
         return self._users.get(user_id)
+
+    def names(self, principal: Principal, user_ids: Iterable[str]) -> dict[str, str]:
+        """The address of each of these accounts by id, or its name where it has none; removed ones are left out."""
+        principal.require_admin()
+        return {user.id: user.email or user.name or user.id for user in self._users.some(user_ids)}
 
     def create(
         self, principal: Principal, *, email: str, name: str, role: str, password: str | None

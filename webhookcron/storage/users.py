@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -155,6 +155,12 @@ class UserStore:
             )
         if not result.matched_count:
             raise NotFound(user_id)
+
+    def some(self, user_ids: Iterable[str]) -> tuple[User, ...]:
+        """Those of these accounts that there are, in no particular order."""
+        which = {"_id": {"$in": sorted(set(user_ids))}, **_PRESENT}
+        with driver_errors_translated():
+            return tuple(map(_user, self._collection.find(which, _WITHOUT_PASSWORD)))
 
     # --- lists (last: within the class, `list` means this method from here on)
 

@@ -89,12 +89,51 @@ def test_no_page_meets_the_content_security_policy(user: Any, pages: dict[str, s
     assert complaints == []
 
 
-def test_everything_fits_on_a_phone(user: Any, pages: dict[str, str]) -> None:
-    user.resize(PHONE)
-    for name, path in pages.items():
+CUT_OFF = """
+    const limit = document.documentElement.clientWidth + 1;
+    const meant = 'pre, pre *, textarea, input, select, .hidden, dialog, dialog *, svg, svg *';
+    return [...document.querySelectorAll('main *')].filter((element) => {
+      const box = element.getBoundingClientRect();
+      if (!box.width || !box.height || element.matches(meant)) return false;
+      const style = getComputedStyle(element);
+      const shortened = style.textOverflow === 'ellipsis' || style.webkitLineClamp !== 'none';
+      const cuts = style.overflowX !== 'visible' && element.scrollWidth > element.clientWidth + 1;
+      return box.right > limit || (cuts && !shortened);
+    }).slice(0, 3).map((element) => element.outerHTML.slice(0, 120))
+"""
+"""What stands out of the page, or has to be scrolled to be seen, other than text that ends in an ellipsis."""
+
+
+def test_nothing_is_cut_off_at_any_width(
+    user: Any, pages: dict[str, str], new_job: Callable[..., Any], receiver: Any
+) -> None:
+    long = new_job(
+        name="Averyveryverylongnamewithoutanyspaces" * 6,
+        cronExpression="0 9 * * 1-5",
+        timezone="America/Argentina/ComodRivadavia",
+        tags=["t" * 50, *(f"number-{number}" for number in range(19))],
+        description="long " * 300,
+        webhookUrl=f"{receiver.url}/{'long/' * 60}",
+    )
+    one = f"/dashboard/jobs/{long['id']}"
+    cut: dict[str, Any] = {}
+    for path in [
+        *pages.values(),
+        one,
+        f"{one}/edit",
+        f"{one}/backfill",
+        f"/dashboard/executions?job={long['id']}",
+    ]:
         user.open(path)
-        width = user.run("return document.documentElement.scrollWidth")
-        assert width <= PHONE[0], f"{name} is {width} wide"
+        for width in (1280, 1100, 820, PHONE[0]):
+            user.resize((width, 900))
+            if found := user.run(CUT_OFF):
+                cut[f"{path} at {width}"] = found
+    assert cut == {}
+
+
+def test_the_menu_of_a_phone(user: Any, pages: dict[str, str]) -> None:
+    user.resize(PHONE)
     user.open("/dashboard/")
     assert not user.all(".nav a")
     user.click(".menu summary")

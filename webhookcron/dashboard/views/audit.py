@@ -29,6 +29,9 @@ def audit(viewer: Viewer) -> Any:
         "dashboard/audit.html",
         page=found,
         pages=max(1, -(-found.total // found.limit)),
+        names=services().users.names(
+            viewer.principal, [entry.user_id for entry in found.items if entry.user_id]
+        ),
         filters=request.args,
         filtered=any(request.args.get(name) for name in ("user", "action", "resource")),
     )

@@ -103,9 +103,11 @@ function startJsonCheck(form) {
     const type = form.elements.content_type.value.trim();
     return type === "" || type.toLowerCase().includes("json");
   };
+  const refused = form.querySelector('[data-error-of="payload"]');
   const check = () => {
     const text = area.value.trim();
-    state.hidden = text === "" || !isJson();
+    // What the server told about the same text is enough.
+    state.hidden = text === "" || !isJson() || !refused.hidden;
     if (state.hidden) return;
     state.replaceChildren();
     try {
@@ -127,7 +129,10 @@ function startJsonCheck(form) {
       state.append(`Not JSON yet: ${place(text, error)}.`);
     }
   };
-  area.addEventListener("input", check);
+  area.addEventListener("input", () => {
+    showErrors(form, {}, ["payload"]);
+    check();
+  });
   form.addEventListener("change", check);
   check();
 }

@@ -16,6 +16,6 @@ export function showLocalTimes(root) {
     const part = Object.fromEntries(format.formatToParts(new Date(element.dateTime)).map((p) => [p.type, p.value]));
     const clock = `${part.hour}:${part.minute}:${part.second}`;
     const date = `${part.year}-${part.month}-${part.day}`;
-    element.textContent = { clock, s: `${date} ${clock}`, ms: `${date} ${clock}.${part.fractionalSecond}` }[element.dataset.local];
+    element.textContent = { clock, day: date, s: `${date} ${clock}`, ms: `${date} ${clock}.${part.fractionalSecond}` }[element.dataset.local];
   }
 }
