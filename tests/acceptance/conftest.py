@@ -297,6 +297,12 @@ def start_platform() -> Iterator[Callable[..., RunningPlatform]]:
         yield start
 
 
+@pytest.fixture(name="platforms", scope="session")
+def platforms_fixture() -> Callable[..., Any]:
+    """`with platforms() as start`: for fixtures of folders that share a platform."""
+    return platforms
+
+
 @pytest.fixture(scope="module")
 def shared_platform() -> Iterator[RunningPlatform]:
     """One platform for all tests of a module that leave it running."""

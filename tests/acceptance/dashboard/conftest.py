@@ -162,11 +162,18 @@ def chromium() -> Iterator[Chrome]:
         shutil.rmtree(profile, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def driver() -> Iterator[Chrome]:
     """One browser for all tests."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="package")
+def shared_platform(platforms: Callable[..., Any]) -> Iterator[Any]:
+    """One platform for all tests of this folder."""
+    with platforms() as start:
+        yield start()
 
 
 @pytest.fixture

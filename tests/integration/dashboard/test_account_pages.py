@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -88,3 +89,17 @@ def test_the_audit_trail_tells_what_was_done(owner: Any) -> None:
     assert "key.create" in page.text
     assert "deploy" in page.text
     assert "Nothing found" in owner.get("/dashboard/audit?action=nothing").text
+
+
+def test_the_audit_trail_names_who_did_it(owner: Any) -> None:
+    page = owner.submit(owner.get("/dashboard/users"), "/users", email="bob@example.com", role="viewer")
+    bob = type(owner)(owner.client.application.test_client())
+    bob.submit(bob.get("/dashboard/login"), "/login", email="bob@example.com", password=page.shown_secret)
+    logins = "/dashboard/audit?action=user.login"
+    assert "bob@example.com" in owner.get(logins).text
+    entry = re.search(r'data-label="User"[^>]*><a [^>]*>([^<]*)<', owner.get(logins).html)
+    assert entry is not None
+    assert entry[1] == "bob@example.com"
+    page = owner.submit(owner.get("/dashboard/users"), "/remove")
+    assert "The account is removed." in page.text
+    assert owner.get(logins).status == 200, "an account that is gone goes by its id"
