@@ -49,7 +49,7 @@ def judge_claim(execution: ClaimedExecution, job: JobNow | None, schedule: Sched
         return Ending(ExecutionStatus.SKIPPED, Reason.DISABLED)
     if execution.attempt_count > 0 or execution.interrupted:
         return None
-    if job.status is JobStatus.PAUSED or _in_pause(execution.scheduled_at, job):
+    if job.status is JobStatus.PAUSED or _in_pause(execution.scheduled_at, job, schedule):
         return Ending(ExecutionStatus.SKIPPED, Reason.PAUSED)
     if _made_by_an_older_rule(execution.scheduled_at, job, schedule):
         return Ending(ExecutionStatus.SKIPPED, Reason.SUPERSEDED)
@@ -62,10 +62,16 @@ def judge_claim(execution: ClaimedExecution, job: JobNow | None, schedule: Sched
     return None
 
 
-def _in_pause(scheduled_at: datetime, job: JobNow) -> bool:
+def _in_pause(scheduled_at: datetime, job: JobNow, schedule: Schedule | None) -> bool:
     if job.paused_from is None or scheduled_at <= job.paused_from:
         return False
-    return job.paused_until is None or scheduled_at <= job.paused_until
+    if job.paused_until is None:
+        return True
+    # Only a single moment can be asked for when it has passed (within the grace): after the pause, it is meant to run.
+    asked_for_since = (
+        job.schedule_since >= job.paused_until and schedule is not None and schedule.run_at == scheduled_at
+    )
+    return scheduled_at <= job.paused_until and not asked_for_since
 
 
 def _made_by_an_older_rule(scheduled_at: datetime, job: JobNow, schedule: Schedule | None) -> bool:

@@ -86,7 +86,9 @@ def paused(job: Job, now: datetime) -> Job:
 def resumed(job: Job, now: datetime) -> Job:
     """`job` active again from `now`, its failures in a row forgotten; fire times up to now are left out.
 
-    When none is left it is completed. A completed job raises Conflict; an active one stays as it is.
+    A schedule that comes into force with this same change starts as that of a new job does: a `runAt` within the grace
+    fires at once. When no fire time is left the job is completed. A completed job raises Conflict; an active one stays
+    as it is.
     """
     if job.status is JobStatus.ACTIVE:
         return job
@@ -101,7 +103,7 @@ def resumed(job: Job, now: datetime) -> Job:
         status_reason=None,
         paused_until=now if was_paused else job.paused_until,
         consecutive_failures=0,
-        handled_through=now,
+        handled_through=first_cursor(job.schedule, now) if job.schedule_since == now else now,
         updated_at=now,
     )
     upcoming = _next(changed)

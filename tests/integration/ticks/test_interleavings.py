@@ -192,3 +192,39 @@ def test_a_tick_of_an_old_rule_that_ran_late_is_superseded(world: Any, user_at: 
     live(world, scheduler, range(121, 210, 10))
     assert runs(world, job) == [60, 150, 200]
     assert world.found(job)[120] == "skipped:superseded"
+
+
+@pytest.mark.parametrize("seconds", [-20, 0])
+def test_a_single_moment_asked_for_with_or_after_a_resume_runs_although_it_lies_in_the_pause(
+    world: Any, user_at: Any, seconds: int
+) -> None:
+    once = {"interval": None, "interval_value": None, "run_at": world.at(200 + seconds)}
+    with_it, after_it = world.job(), world.job()
+    for job in (with_it, after_it):
+        user_at(10).pause(job)
+    assert user_at(200).edit(with_it, is_active=True, **once).next_run_at == once["run_at"]
+    user_at(200).resume(after_it)
+    assert user_at(210).edit(after_it, **once).next_run_at == once["run_at"]
+    live(world, world.scheduler(), range(211, 213))
+    for job in (with_it, after_it):
+        assert runs(world, job) == [200 + seconds]
+        assert world.stored(job).status is JobStatus.COMPLETED
+
+
+def test_a_pause_amid_catching_up_ends_it_and_runs_nothing_more(world: Any, user_at: Any) -> None:
+    job, scheduler = world.job(misfire_policy=MisfirePolicy.FIRE_ALL, catch_up_limit=4), world.scheduler()
+    world.tick(world.at(390), scheduler)
+    world.deliver(world.at(391))
+    user_at(392).pause(job)
+    live(world, scheduler, range(392, 394))
+    user_at(500).resume(job)
+    live(world, scheduler, range(501, 550, 20))
+    assert world.found(job) == {
+        60: "skipped:catchUpLimit",
+        120: "success",
+        180: "skipped:paused",
+        240: "skipped:paused",
+        300: "skipped:paused",
+        360: "skipped:paused",
+        540: "success",
+    }

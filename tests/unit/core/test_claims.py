@@ -107,6 +107,26 @@ def test_what_someone_asked_for_runs_whatever_state_the_job_is_in(
     assert judge_claim(execution_at(T0 + MINUTE / 2, trigger=trigger), job, EVERY_HOUR) is None
 
 
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (PAUSE["paused_until"], None),
+        (PAUSE["paused_until"] + MINUTE, None),
+        (PAUSE["paused_from"] - MINUTE, ("skipped", "paused")),
+    ],
+    ids=["set with the resume", "set after the pause", "set before the pause"],
+)
+def test_a_single_moment_within_a_pause_runs_when_it_was_asked_for_after_it(
+    since: datetime, expected: tuple[str, str] | None
+) -> None:
+    once = Schedule(type=ScheduleType.ONCE, run_at=DURING)
+    job = JobState(schedule_since=since, **PAUSE)
+    ending = judge_claim(execution_at(DURING), job, once)
+    assert (None if ending is None else (ending.status.value, ending.reason.value)) == expected
+    stale = judge_claim(execution_at(DURING - MINUTE), job, once)
+    assert stale is not None, "of a rule before, made in the pause"
+
+
 def test_a_rule_that_cannot_be_compared_supersedes_nothing() -> None:
     assert judge_claim(execution_at(T0 + MINUTE / 2), JobState(), None) is None
 

@@ -133,3 +133,13 @@ def test_a_paused_job_with_a_new_schedule_stays_paused(
     pausing = paused(job(), now)
     changed = rescheduled(pausing, changed_to(pausing, cron_expression="0 10 * * *"), now + DAY)
     assert (changed.status, changed.next_run_at) == (JobStatus.PAUSED, None)
+
+
+def test_a_moment_given_with_the_resume_fires_as_that_of_a_new_job_does(
+    job: Callable[..., Job], changed_to: Callable[..., Definition], now: datetime
+) -> None:
+    later = now + DAY
+    stored = paused(job(), now)
+    changed = resumed(rescheduled(stored, changed_to(stored, cron_expression=None, delay_ms=0), later), later)
+    assert (changed.status, changed.next_run_at) == (JobStatus.ACTIVE, later)
+    assert changed.handled_through == later - MILLISECOND
