@@ -178,8 +178,8 @@ def _milliseconds(count: int) -> timedelta:
 def plan_fires(job: TickJob, fire_time: datetime, now: datetime, *, at_once: bool = False) -> FirePlan:
     """Decide about `fire_time`, the first one of `job` not accounted for, and those due after it.
 
-    The caller has checked that fireAll may go on (`waits_for_previous`). `now` is platform time. With `at_once` the
-    jitter is not waited for.
+    The caller has checked that fireAll may go on (`waits_for_previous`). `now` is platform time. With `at_once` neither
+    the jitter nor, for fireAll, the previous execution is waited for.
     """
     runs_left = None if job.max_runs is None else max(0, job.max_runs - job.scheduled_runs)
     if runs_left == 0:
@@ -187,7 +187,7 @@ def plan_fires(job: TickJob, fire_time: datetime, now: datetime, *, at_once: boo
     if _acts_after(job, fire_time, now, at_once):
         return _planned(job, (), (), None, handled=None, upcoming=fire_time)
     if is_missed(job, fire_time, now):
-        return _plan_missed(job, fire_time, now)
+        return _plan_missed(job, fire_time, now, at_once)
     runs = [fire_time]
     limit = MOST_AT_ONCE if runs_left is None else min(runs_left, MOST_AT_ONCE)
     upcoming = next_fire_time(job.schedule, fire_time)
@@ -230,12 +230,12 @@ def _acts_after(job: TickJob, fire_time: datetime, now: datetime, at_once: bool)
     return fire_time > now or (not at_once and act_at(job.id, fire_time, job.jitter_ms) > now)
 
 
-def _plan_missed(job: TickJob, first: datetime, now: datetime) -> FirePlan:
+def _plan_missed(job: TickJob, first: datetime, now: datetime, at_once: bool) -> FirePlan:
     # Anything before the bound is missed: fire times are whole milliseconds, `now` may be finer.
     bound = _missed_before(job, now) - timedelta(microseconds=1)
     last = max(first, latest_fire_time(job.schedule, first - MILLISECOND, bound) or first)
     if job.misfire_policy is MisfirePolicy.FIRE_ALL:
-        return _plan_catch_up(job, first, last, now)
+        return _plan_catch_up(job, first, last, now, at_once)
     run = (last,) if job.misfire_policy is MisfirePolicy.FIRE_ONCE else ()
     skipped_until = last - MILLISECOND if run else last
     skips, summary = _records(job, first - MILLISECOND, skipped_until, Reason.MISFIRE)
@@ -244,20 +244,23 @@ def _plan_missed(job: TickJob, first: datetime, now: datetime) -> FirePlan:
     return _planned(job, run, skips, summary, handled=last, upcoming=upcoming)
 
 
-def _plan_catch_up(job: TickJob, first: datetime, last: datetime, now: datetime) -> FirePlan:
-    """fireAll: drop what is beyond the limit, then one fire time a step."""
+def _plan_catch_up(job: TickJob, first: datetime, last: datetime, now: datetime, at_once: bool) -> FirePlan:
+    """fireAll: drop what is beyond the limit, then one fire time a step, or all `at_once`."""
     before = first - MILLISECOND
     excess_until = _drop_until(job, before, last)
     if excess_until is not None:
         skips, summary = _records(job, before, excess_until, Reason.CATCH_UP_LIMIT)
         upcoming = next_fire_time(job.schedule, excess_until)
         return _planned(job, (), skips, summary, handled=excess_until, upcoming=upcoming)
-    over = job.max_runs is not None and job.scheduled_runs + 1 >= job.max_runs
-    upcoming = None if over else next_fire_time(job.schedule, first)
-    plan = _planned(job, (first,), (), None, handled=first, upcoming=upcoming)
+    runs_left = job.catch_up_limit if job.max_runs is None else job.max_runs - job.scheduled_runs
+    most = min(job.catch_up_limit, runs_left) if at_once else 1
+    runs = tuple(fire_times_between(job.schedule, before, last, most))
+    over = job.max_runs is not None and len(runs) >= runs_left
+    upcoming = None if over else next_fire_time(job.schedule, runs[-1])
+    plan = _planned(job, runs, (), None, handled=runs[-1], upcoming=upcoming)
     if upcoming is None or upcoming > last:
         return plan
-    return FirePlan(plan.runs, (), None, first, upcoming, now + CATCH_UP_LOOK)
+    return plan._replace(next_act_at=now + CATCH_UP_LOOK)
 
 
 def _drop_until(job: TickJob, before: datetime, last: datetime) -> datetime | None:

@@ -211,6 +211,30 @@ def test_fire_all_drops_what_is_beyond_its_limit_the_oldest_first() -> None:
     assert [run for plan in plans for run in plan.runs] == [T0 + n * MINUTE for n in range(7, 11)]
 
 
+@pytest.mark.parametrize(
+    ("bounds", "runs"),
+    [
+        ({}, range(7, 11)),
+        ({"max_runs": 2}, range(7, 9)),
+        ({"max_runs": 3}, range(7, 10)),
+        ({"max_runs": 9, "scheduled_runs": 5}, range(7, 11)),
+    ],
+)
+def test_settling_makes_all_that_fire_all_would_catch_up_with_in_one_step(
+    bounds: dict[str, int], runs: range
+) -> None:
+    job = job_with(misfire_policy=MisfirePolicy.FIRE_ALL, catch_up_limit=4, **bounds)
+    now = T0 + 11 * MINUTE + 30 * SECOND
+    dropped = plan_fires(job, T0 + MINUTE, now, at_once=True)
+    assert [skip.fire_time for skip in dropped.skips] == [T0 + n * MINUTE for n in range(1, 7)]
+    job = after(job, dropped)
+    plan = plan_fires(job, T0 + 7 * MINUTE, now, at_once=True)
+    assert plan.runs == tuple(T0 + n * MINUTE for n in runs)
+    assert plan.handled_through == plan.runs[-1]
+    left = job.max_runs is None or job.max_runs > job.scheduled_runs + len(runs)
+    assert plan.next_fire_time == (T0 + 11 * MINUTE if left else None)
+
+
 def test_many_missed_times_are_recorded_singly_and_then_as_one() -> None:
     plan = plan_fires(job_with(EVERY_SECOND), T0 + SECOND, T0 + 3600 * SECOND)
     assert len(plan.skips) == SINGLE_RECORDS
