@@ -9,12 +9,14 @@ from typing import Any
 import marshmallow as ma
 from webargs.fields import DelimitedList
 
+from webhookcron.core.schedules import LAST_MOMENT
+
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
-# Outside of these, zones and later arithmetic leave Python's calendar.
+# Outside of these there are no fire times, and zones and later arithmetic leave Python's calendar.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 28, tzinfo=UTC)
+_LATEST = LAST_MOMENT
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -32,7 +34,7 @@ _COMMA_LIST_MESSAGES: Messages = {"invalid": "must be a comma separated list"}
 _MOMENT_MESSAGES: Messages = {
     "moment": "must be a moment with its offset (RFC 3339), such as 2030-01-31T09:00:00Z",
     "wall": "must be a moment such as 2030-01-31T09:00:00Z, or a wall time such as 2030-01-31T09:00:00",
-    "range": "must lie within the years 1970 to 9999",
+    "range": "must lie within the years 1970 to 9998",
 }
 
 

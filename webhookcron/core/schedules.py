@@ -18,6 +18,7 @@ from webhookcron.core.wallclock import first_instant
 from webhookcron.core.zones import zone
 
 __all__ = [
+    "LAST_MOMENT",
     "MAX_INTERVAL_VALUES",
     "IntervalUnit",
     "Schedule",
@@ -41,7 +42,8 @@ MAX_LISTED_FIRE_TIMES = 10_000
 _TICK = timedelta(microseconds=1)
 # Moments beyond these mean "since ever" and "for ever": no offset can be applied at the very ends.
 _EARLIEST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
-_LATEST = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
+LAST_MOMENT = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
+"""No fire time is later."""
 
 
 class ScheduleType(StrEnum):
@@ -89,7 +91,7 @@ class Schedule:
             moment = getattr(self, name)
             if moment is not None:
                 _require_aware(moment, name)
-                if not _EARLIEST <= moment <= _LATEST:
+                if not _EARLIEST <= moment <= LAST_MOMENT:
                     raise ValueError(f"{name} must lie within the years {FIRST_YEAR} to {LAST_YEAR}.")
         given = {
             ScheduleType.CRON: self.cron_expression is not None,
@@ -128,7 +130,8 @@ def next_fire_time(schedule: Schedule, after: datetime) -> datetime | None:
     if schedule.start_at is not None:
         after = max(after, schedule.start_at - _TICK)
     moment = _next_unbounded(schedule, after)
-    if moment is None or (schedule.end_at is not None and moment > schedule.end_at):
+    end = LAST_MOMENT if schedule.end_at is None else schedule.end_at
+    if moment is None or moment > end:
         return None
     return moment
 
@@ -194,7 +197,7 @@ def next_fire_times(expression: str, timezone: str, start: datetime, count: int)
     _require_aware(start, "start")
     schedule = Schedule(type=ScheduleType.CRON, cron_expression=expression, timezone=timezone)
     tz = zone(timezone)
-    found = fire_times_between(schedule, start, _LATEST, count)
+    found = fire_times_between(schedule, start, LAST_MOMENT, count)
     if not found:
         raise ValueError("The cron expression does not fire after this moment in this time zone.")
     return [moment.astimezone(tz) for moment in found]
@@ -216,7 +219,7 @@ def resolve_wall_time(naive: datetime, timezone: str) -> datetime:
     """
     if naive.tzinfo is not None:
         raise ValueError("The wall time must have no offset from UTC.")
-    if not _EARLIEST <= naive.replace(tzinfo=UTC) <= _LATEST:
+    if not _EARLIEST <= naive.replace(tzinfo=UTC) <= LAST_MOMENT:
         raise ValueError(f"The wall time must lie within the years {FIRST_YEAR} to {LAST_YEAR}.")
     return first_instant(naive.replace(fold=0), zone(timezone))
 
@@ -296,4 +299,4 @@ def _in_calendar(moment: datetime) -> datetime:
     """Return `moment` in UTC, moved to where Python can compute with every offset."""
     if moment <= _EARLIEST:
         return _EARLIEST
-    return min(moment, _LATEST).astimezone(UTC)
+    return min(moment, LAST_MOMENT).astimezone(UTC)

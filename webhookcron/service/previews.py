@@ -11,7 +11,7 @@ from webhookcron.core.clock_changes import ClockChangeNote, clock_change_notes
 from webhookcron.core.executions import MILLISECOND
 from webhookcron.core.jobs import Job, JobStatus
 from webhookcron.core.schedule_words import describe
-from webhookcron.core.schedules import Schedule, ScheduleType, fire_times_between
+from webhookcron.core.schedules import LAST_MOMENT, Schedule, ScheduleType, fire_times_between
 from webhookcron.core.zones import zone
 from webhookcron.service.errors import FieldErrors
 from webhookcron.service.platform import Platform, stored_now
@@ -23,9 +23,6 @@ MAX_COUNT = 100
 
 CLOCK_CHANGES_WITHIN = timedelta(days=366)
 """How far ahead clock changes are told: each zone has those of a year within it."""
-
-# Beyond every fire time: what bounds the search is the count.
-_FAR = timedelta(days=3_000 * 366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +88,13 @@ class PreviewService:
 def preview(schedule: Schedule, after: datetime, count: int) -> Preview:
     """The first `count` fire times of `schedule` strictly after `after`, and what is to be said about it."""
     tz = zone(schedule.timezone)
-    until = min(after + _FAR, datetime.max.replace(tzinfo=after.tzinfo) - timedelta(days=3))
-    moments = fire_times_between(schedule, after, until, count)
+    moments = fire_times_between(schedule, after, LAST_MOMENT, count)
+    changes_until = min(after, LAST_MOMENT - CLOCK_CHANGES_WITHIN) + CLOCK_CHANGES_WITHIN
     return Preview(
         schedule=schedule,
         description=describe(schedule),
         fire_times=[FireTime(moment, moment.astimezone(tz)) for moment in moments],
-        clock_changes=clock_change_notes(schedule, after, after + CLOCK_CHANGES_WITHIN),
+        clock_changes=clock_change_notes(schedule, after, changes_until),
     )
 
 

@@ -34,6 +34,34 @@ def test_the_first_moment_asked_for_counts(caller: Any) -> None:
     assert caller("POST", PREVIEW, body).get_json()["fireTimes"][0]["utc"] == "2030-03-30T12:00:00.000Z"
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"cronExpression": "30 2 * * *", "timezone": "Europe/Berlin"},
+        {"interval": "second", "intervalValue": 1, "timezone": "Pacific/Kiritimati"},
+        {"interval": "month", "intervalValue": 1, "timezone": "Pacific/Kiritimati"},
+    ],
+)
+@pytest.mark.parametrize("year", [7_500, 9_997, 9_998])
+def test_a_schedule_can_be_shown_up_to_the_end_of_the_calendar(
+    caller: Any, schedule: dict[str, Any], year: int
+) -> None:
+    preview = caller("POST", PREVIEW, {**schedule, "from": f"{year}-12-30T23:59:00Z"})
+    assert preview.status_code == 200
+    times = [fire_time["utc"] for fire_time in preview.get_json()["fireTimes"]]
+    assert len(times) == 10 or year == 9_998
+    assert all(f"{year}-12-30" < moment <= "9998-12-31T00:00:00.000Z" for moment in times)
+
+
+def test_a_job_that_starts_in_thousands_of_years_shows_its_fire_times(caller: Any) -> None:
+    job = caller.created(cronExpression="0 0 1 1 *", startAt="9000-01-01T00:00:00Z")
+    shown = caller("GET", f"/api/cron/{job['id']}/next?count=2").get_json()["fireTimes"]
+    assert [fire_time["utc"] for fire_time in shown] == [
+        "9000-01-01T00:00:00.000Z",
+        "9001-01-01T00:00:00.000Z",
+    ]
+
+
 def test_nothing_is_stored(caller: Any, platform: Any) -> None:
     assert caller("POST", PREVIEW, {"delayMs": 0}).get_json()["scheduleType"] == "once"
     assert platform.database["jobs"].count_documents({}) == 0
