@@ -147,6 +147,8 @@ class TickJob:
     schedule_since: datetime
     retention_days: int | None
     delete_after_completion: bool
+    next_run_at: datetime | None = None
+    """What the job shows as its next run; the rule and the cursor decide, not this."""
 
 
 @lru_cache(maxsize=8192)

@@ -53,7 +53,7 @@ SCHEDULE_FIELDS = (
 TICK_FIELDS = (
     "ownerId", "name", "host", "version", "status", *SCHEDULE_FIELDS, "misfirePolicy", "misfireGraceMs",
     "catchUpLimit", "overlapPolicy", "jitterMs", "maxRuns", "scheduledRuns", "handledThrough", "scheduleSince",
-    "retentionDays", "deleteAfterCompletion",
+    "retentionDays", "deleteAfterCompletion", "nextRunAt",
 )  # fmt: skip
 
 TICK_PROJECTION = dict.fromkeys(TICK_FIELDS, 1)
@@ -236,6 +236,7 @@ def tick_job_from_document(document: Document) -> TickJob:
             schedule_since=moment(document, "scheduleSince"),
             retention_days=integer_or_none(document, "retentionDays", most=MOST_DAYS),
             delete_after_completion=bool(document["deleteAfterCompletion"]),
+            next_run_at=moment_or_none(document, "nextRunAt"),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
@@ -271,6 +272,7 @@ def tick_job_of(job: Job) -> TickJob:
         schedule_since=job.schedule_since,
         retention_days=policies.retention_days,
         delete_after_completion=policies.delete_after_completion,
+        next_run_at=job.next_run_at,
     )
 
 

@@ -53,13 +53,16 @@ class JobMirroring:
             )
 
     def reset_next_run_at(self, jobs: Sequence[tuple[TickJob, datetime]]) -> None:
-        """Set the next run of jobs whose fire times were computed anew (other time zone data)."""
+        """Set the next run of jobs whose fire times were computed anew, where it is what it was when they were read."""
         if not jobs:
             return
         with driver_errors_translated():
             self._collection.bulk_write(
                 [
-                    UpdateOne({"_id": job.id, "version": job.version}, {"$set": {"nextRunAt": next_run_at}})
+                    UpdateOne(
+                        {"_id": job.id, "version": job.version, "nextRunAt": job.next_run_at},
+                        {"$set": {"nextRunAt": next_run_at}},
+                    )
                     for job, next_run_at in jobs
                 ],
                 ordered=False,

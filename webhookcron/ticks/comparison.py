@@ -1,7 +1,8 @@
 """The full comparison: the mirror as it is against the mirror as MongoDB says it should be, in batches.
 
 The mirror may be ahead of the cursor in MongoDB by up to two seconds, and jobs change while they are compared, so a
-difference counts only when a second look, some seconds later, still finds it.
+difference counts only when a second look, some seconds later, still finds it. The next run that a job shows is put
+right too, where other time zone data made it another one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import structlog
 
 from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.jobs import JobStatus, TickJob
-from webhookcron.core.schedules import is_fire_time
 from webhookcron.storage.jobs import JobStore
 from webhookcron.ticks.mirroring import mirror_entry
 from webhookcron.ticks.source import MirrorEntry, TickSource
@@ -84,6 +84,7 @@ class FullComparison:
         mirrored = self._source.entries([job.id for job in jobs])
         put: list[MirrorEntry] = []
         suspects: list[MirrorEntry] = []
+        recomputed: list[tuple[TickJob, datetime]] = []
         for job in jobs:
             try:
                 entry = mirror_entry(job)
@@ -93,12 +94,17 @@ class FullComparison:
             if entry is None:
                 compared.completed.append(job)
                 continue
+            if job.next_run_at != entry.fire_time:
+                # It is stored with the cursor, so other time zone data than this process has made it.
+                log.warning("job.recomputed", job_id=job.id, fire_time=entry.fire_time.isoformat())
+                recomputed.append((job, entry.fire_time))
             seen = _seen(job.id, mirrored)
             if seen is None or seen.version < job.version:
                 put.append(entry)
             elif _differs(seen, entry):
                 suspects.append(seen)
         compared.missing += self._source.put(put)
+        self._jobs.reset_next_run_at(recomputed)
         return suspects
 
     def _look_again(self, suspects: Sequence[MirrorEntry], compared: Compared) -> None:
@@ -108,21 +114,14 @@ class FullComparison:
             jobs = _readable(list(self._jobs.tick_jobs(list(before)).values()))
             mirrored = self._source.entries([job.id for job in jobs])
             pairs: list[tuple[MirrorEntry, MirrorEntry]] = []
-            recomputed: list[tuple[TickJob, datetime]] = []
             for job in jobs:
                 entry = mirror_entry(job) if job.status is JobStatus.ACTIVE else None
                 seen = _seen(job.id, mirrored)
                 if entry is None or seen is None or seen != before[job.id] or not _differs(seen, entry):
                     continue
-                if seen.version == job.version and not is_fire_time(job.schedule, seen.fire_time):
-                    # Computed with other time zone data than this process has.
-                    log.warning("mirror.recomputed", job_id=job.id, fire_time=entry.fire_time.isoformat())
-                    recomputed.append((job, entry.fire_time))
-                else:
-                    log.warning("mirror.moved", job_id=job.id, fire_time=entry.fire_time.isoformat())
+                log.warning("mirror.moved", job_id=job.id, fire_time=entry.fire_time.isoformat())
                 pairs.append((seen, entry))
             compared.moved += self._source.replace(pairs)
-            self._jobs.reset_next_run_at(recomputed)
 
     def _remove_strangers(self, compared: Compared, stop: threading.Event) -> None:
         """Take out what is mirrored and not an active job."""

@@ -11,6 +11,7 @@ import pytest
 
 from webhookcron.core.errors import TickSourceUnavailable
 from webhookcron.core.jobs import JobStatus
+from webhookcron.core.schedules import Schedule, ScheduleType
 from webhookcron.storage.jobs import Cursor
 from webhookcron.ticks import comparison as module
 from webhookcron.ticks.clock import PlatformClock
@@ -83,6 +84,26 @@ def test_an_entry_that_would_not_act_in_time_is_put_right(
     assert compare(world).moved == moved
     assert world.mirrored(job)[1] == 60
     assert moved is False or world.mirrored(job)[2] == 60
+
+
+@pytest.mark.parametrize("hours", [-1, 1], ids=["earlier before", "later before"])
+@pytest.mark.parametrize("mirrored", [True, False], ids=["redis kept", "redis flushed"])
+def test_fire_times_of_other_time_zone_data_are_computed_anew(world: Any, hours: int, mirrored: bool) -> None:
+    cron = Schedule(type=ScheduleType.CRON, cron_expression="30 12 * * *", timezone="Europe/Berlin")
+    job, other = world.job(cron), world.job()
+    right = job.next_run_at
+    # A process whose data had another offset for the zone left its fire time in both places.
+    wrong = right + timedelta(hours=hours)
+    world.database["jobs"].update_one({"_id": job.id}, {"$set": {"nextRunAt": wrong}})
+    if mirrored:
+        world.source.replace([(MirrorEntry(job.id, 1, right, right), MirrorEntry(job.id, 1, wrong, wrong))])
+    else:
+        world.redis.flushall()
+    compared = compare(world)
+    assert (compared.moved, compared.missing) == ((1, 0) if mirrored else (0, 2))
+    assert world.source.entries([job.id])[job.id] == (1, right, right)
+    assert world.stored(job).next_run_at == right
+    assert world.stored(other).next_run_at == world.at(60)
 
 
 def test_a_mirror_of_a_version_that_mongodb_never_had_is_put_right(world: Any) -> None:
