@@ -114,7 +114,9 @@ class ScheduleFields(BaseSchema):
     schedule_type = Word(
         ScheduleType, allow_none=True, metadata=said("cron, interval or once; follows from the other fields")
     )
+    # Tabs and a line break at the end are white space; what has no place in an expression its own reader refuses.
     cron_expression = Text(
+        lines=True,
         allow_none=True,
         validate=length(1, 1000),
         metadata=said("Five fields, six with seconds first, or a macro such as @daily", "0 9 * * 1"),

@@ -112,12 +112,15 @@ def _check_zone(timezone: str, errors: FieldErrors) -> bool:
 def _cron_rule(
     given: Mapping[str, Any], timezone: str, context: ScheduleContext, errors: FieldErrors
 ) -> dict[str, Any] | None:
+    expression = given["cron_expression"]
+    if context.stored is not None and expression == context.stored.cron_expression:
+        return {"cron_expression": expression}
     try:
-        validate_cron_expression(given["cron_expression"])
+        validate_cron_expression(expression)
     except ValueError as error:
         errors.add("cron_expression", error)
         return None
-    return {"cron_expression": given["cron_expression"]}
+    return {"cron_expression": " ".join(expression.split())}
 
 
 def _interval_rule(

@@ -78,6 +78,14 @@ def test_a_patch_may_name_another_kind_of_schedule(caller: Any) -> None:
     assert patched["nextRunAt"] > made["createdAt"]
 
 
+def test_an_expression_may_hold_tabs_and_no_second_line(caller: Any) -> None:
+    assert caller.created(cronExpression="0\t9\t*  * *\n")["cronExpression"] == "0 9 * * *"
+    definition = {"name": "report", "webhookUrl": "https://example.com/hook"}
+    for expression in ("* * * * *\n* * * * *", "* * * * *\x1b", "*\x0b* * * *"):
+        refused = caller("POST", "/api/cron", {**definition, "cronExpression": expression})
+        assert list(refused.get_json()["errors"]["json"]) == ["cronExpression"]
+
+
 def test_a_patch_of_nothing_changes_nothing(caller: Any) -> None:
     made = caller.created()
     assert caller("PATCH", f"/api/cron/{made['id']}", {}).get_json()["version"] == 1

@@ -44,6 +44,15 @@ def test_it_takes_the_platforms_zone_where_none_is_given(
     assert berlin.build(fields(timezone="Asia/Tokyo"), now=now).schedule.timezone == "Asia/Tokyo"
 
 
+def test_white_space_in_an_expression_becomes_single_blanks(
+    schedule: Callable[..., Schedule], job: Callable[..., Job]
+) -> None:
+    assert schedule(cron_expression=" 0\t9  * * mon\r\n").cron_expression == "0 9 * * mon"
+    stored = job(cron_expression="0 9 * * 1")
+    stored = replace(stored, schedule=replace(stored.schedule, cron_expression="0  9 * * 1"))
+    assert schedule(stored=stored, cron_expression="0  9 * * 1") is stored.schedule
+
+
 def test_a_delay_counts_from_now(schedule: Callable[..., Schedule], now: datetime) -> None:
     assert schedule(delay_ms=1500).run_at == now + timedelta(milliseconds=1500)
 
