@@ -12,6 +12,9 @@ from webhookcron.core.headers import ALWAYS_SECRET, redacted
 from webhookcron.core.outcomes import Outcome
 from webhookcron.delivery.transport_types import Headers, HttpRequest, HttpResult, Phases, PreparedHeaders
 
+# A target may redirect to URLs as long as any, and an execution may have a hundred attempts with five of them each.
+MAX_SHOWN_URL = 2_000
+
 # Text is kept as text in these charsets, too, when the target names one. Any other name is the target's fancy: Python
 # knows "charsets" that decompress, or run for long.
 _CHARSETS = frozenset(
@@ -71,7 +74,9 @@ def attempt_of(
         request_method=None if request is None else request.method,
         request_url=None if request is None else request.url,
         request_headers=() if request is None else _shown(request),
-        redirects=tuple(FollowedRedirect(status=r.status, url=r.url) for r in result.redirects),
+        redirects=tuple(
+            FollowedRedirect(status=r.status, url=r.url[:MAX_SHOWN_URL]) for r in result.redirects
+        ),
         response_status=result.status,
         response_headers=redacted(result.headers, _SECRET_IN_RESPONSES | secret),
         response_body=body if result.status is not None else None,

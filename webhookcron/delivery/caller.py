@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from webhookcron.delivery.oauth import OAuthTokens
 from webhookcron.delivery.request import RequestTemplate
 from webhookcron.delivery.transport import NOT_SENT, OnDone, Transport, TransportClosed
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult
+
+logger = logging.getLogger(__name__)
 
 OnAttempt = Callable[[HttpRequest | None, HttpResult], None]
 
@@ -49,8 +52,8 @@ class WebhookCaller:
                 continue
             try:
                 request = attempt.template.build(attempt.context, now=now)
-            except ValueError as error:
-                attempt.on_done(None, _failed(FailureKind.INVALID_REQUEST, str(error)))
+            except Exception as error:
+                attempt.on_done(None, _not_built(error))
                 continue
             ready.append((request, _with_request(attempt.on_done, request)))
         try:
@@ -95,11 +98,13 @@ class _TokenCall:
             request = attempt.template.build(
                 attempt.context, now=self._caller._now(), timeout_ms=left_ms, access_token=answer
             )
+        except Exception as error:
+            self._end(None, _not_built(error))
+            return
+        try:
             self._caller._transport.submit(request, lambda result: self._on_result(request, result))
         except TransportClosed:
             self._end(None, _failed(FailureKind.CANCELLED, NOT_SENT))
-        except ValueError as error:
-            self._end(None, _failed(FailureKind.INVALID_REQUEST, str(error)))
 
     def _on_result(self, request: HttpRequest, result: HttpResult) -> None:
         if result.status == 401 and result.failure is None and not self._refreshed and self._left_ms() > 0:
@@ -119,6 +124,13 @@ class _TokenCall:
 
 def _with_request(on_done: OnAttempt, request: HttpRequest) -> OnDone:
     return lambda result: on_done(request, result)
+
+
+def _not_built(error: Exception) -> HttpResult:
+    """What becomes of an attempt whose request could not be built: that of one job must not keep others from ending."""
+    if not isinstance(error, ValueError):
+        logger.error("a request could not be built", exc_info=error)
+    return _failed(FailureKind.INVALID_REQUEST, str(error))
 
 
 def _failed(kind: FailureKind, message: str) -> HttpResult:

@@ -76,6 +76,11 @@ def _prepare(job: Job | CorruptDocument | SecretUnreadable, version: int) -> Pre
             return PreparedJob(job, job.version, RequestTemplate.of(job.request))
         except ValueError as error:
             return PreparedJob(job, job.version, None, Failure(FailureKind.INVALID_REQUEST, str(error)))
+        except Exception as error:
+            # Nothing is known to raise anything else. One job must not keep from being called those claimed with it.
+            log.exception("job.not_prepared", job_id=job.id)
+            failure = Failure(FailureKind.INVALID_REQUEST, f"its request cannot be made: {error}")
+            return PreparedJob(job, job.version, None, failure)
     if isinstance(job, SecretUnreadable):
         return PreparedJob(None, version, None, Failure(FailureKind.SECRET_UNREADABLE, str(job)))
     log.error("job.corrupt", job_id=job.document_id, reason=job.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -157,6 +158,39 @@ def test_a_call_that_cannot_be_built_ends_by_itself(caller: WebhookCaller, targe
     ended: list[HttpResult] = []
     caller.call_many([WebhookCall(template, context, lambda _, result: ended.append(result))])
     assert [_kind(result) for result in ended] == [FailureKind.INVALID_REQUEST]
+
+
+@pytest.mark.parametrize("oauth", [False, True])
+def test_one_that_breaks_while_it_is_built_keeps_no_other_from_ending(
+    caller: WebhookCaller, target: Target, issuer: Issuer, oauth: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = RequestSpec(url=target.server.url(), signing=False, auth=issuer.auth() if oauth else None)
+    template, build = RequestTemplate.of(spec), RequestTemplate.build
+
+    def broken(self: RequestTemplate, context: FireContext, **options: Any) -> HttpRequest:
+        if context.attempt == 7:
+            raise RuntimeError("no request does this")
+        return build(self, context, **options)
+
+    monkeypatch.setattr(RequestTemplate, "build", broken)
+    ended: dict[int, HttpResult] = {}
+    complete = threading.Event()
+
+    def on_done(number: int, result: HttpResult) -> None:
+        ended[number] = result
+        if len(ended) == 3:
+            complete.set()
+
+    caller.call_many(
+        WebhookCall(template, replace(CONTEXT, attempt=n), lambda _, result, n=n: on_done(n, result))
+        for n in (6, 7, 8)
+    )
+    assert complete.wait(30)
+    assert {n: result.status or _kind(result) for n, result in ended.items()} == {
+        6: 200,
+        7: FailureKind.INVALID_REQUEST,
+        8: 200,
+    }
 
 
 @pytest.mark.parametrize("oauth", [False, True])

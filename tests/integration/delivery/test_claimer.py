@@ -18,9 +18,11 @@ from webhookcron.core.executions import (
     manual_execution_id,
 )
 from webhookcron.core.jobs import Job, JobStatus
+from webhookcron.core.outcomes import FailureKind
 from webhookcron.core.request_spec import RequestSpec, SigningSecret
 from webhookcron.core.retries import RetryPolicy
 from webhookcron.delivery.claimer import Claimed
+from webhookcron.delivery.request import RequestTemplate
 from webhookcron.delivery.secrets import SecretBox
 from webhookcron.delivery.transport_types import HttpResult
 from webhookcron.storage.jobs import JobStore
@@ -188,6 +190,27 @@ def test_a_job_that_cannot_be_read_ends_nothing_by_guesswork(world: Any) -> None
     claimed = world.claim(world.at(61))
     assert [call.execution.job_id for call in claimed.calls] == [whole.id]
     assert world.found(broken) == {60: "running"}, "until its lease runs out"
+
+
+def test_a_job_that_breaks_while_it_is_prepared_keeps_no_other_from_being_called(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = (world.job(url=f"https://{name}.example/") for name in ("bad", "good"))
+    of = RequestTemplate.of
+
+    def broken(spec: RequestSpec) -> RequestTemplate:
+        if "bad" in spec.url:
+            raise RuntimeError("no job does this")
+        return of(spec)
+
+    monkeypatch.setattr(RequestTemplate, "of", broken)
+    world.tick(world.at(60))
+    claimed = world.claim(world.at(61))
+
+    prepared = {claim.execution.job_id: claim.prepared for claim in claimed.calls}
+    assert prepared[good.id].template is not None
+    assert prepared[bad.id].template is None
+    assert prepared[bad.id].failure.kind is FailureKind.INVALID_REQUEST
 
 
 def test_a_secret_that_no_key_opens_is_a_failed_attempt(world: Any) -> None:
