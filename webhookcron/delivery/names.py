@@ -139,7 +139,11 @@ class Names(Generic[Item]):
         try:
             threading.Thread(target=self._work, args=(name,), name="names", daemon=True).start()
         except RuntimeError as error:
-            self._ended(name, Failure(FailureKind.DNS, f"{name} could not be looked up: {error}"))
+            # The system gives no more threads. Those in the queue, which this one would have taken on, fail with it.
+            following: str | None = name
+            while following is not None:
+                failure = Failure(FailureKind.DNS, f"{following} could not be looked up: {error}")
+                following = self._ended(following, failure)
 
     def _work(self, name: str) -> None:
         following: str | None = name

@@ -139,6 +139,26 @@ def test_a_failure_is_told_and_not_remembered(
     assert answered(names) == ["again"]
 
 
+def test_without_a_thread_to_be_had_names_fail_and_may_be_asked_for_again(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    names = names_of(resolver)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        names.wait("a.example", "item", LATER)
+    ((_, failure),) = names.answers()
+    assert isinstance(failure, Failure)
+    assert "new thread" in failure.message
+
+    names.wait("a.example", "again", LATER)
+    woken(resolver)
+    woken(resolver)
+    assert answered(names) == ["again"]
+
+
 def test_an_answer_is_kept_without_doubles_and_to_a_bound(resolver: Resolver) -> None:
     names = names_of(resolver)
     resolver.answers["a.example"] = ["192.0.2.1", "192.0.2.1", *(f"198.51.100.{n}" for n in range(100))]
