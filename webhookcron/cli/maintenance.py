@@ -94,6 +94,11 @@ def restore(file: Path, overwrite: bool, from_now: bool, data_dir: Path | None) 
     click.echo(f"written: {_listed(done.written)}", err=True)
     if done.kept.total():
         click.echo(f"there already, and kept: {_listed(done.kept)}", err=True)
+    if done.refused:
+        raise CommandFailed(
+            f"{len(done.refused)} documents were not written, since another one has their key or e-mail address: "
+            f"{', '.join(done.refused[:5])}; change or remove that one, and restore again"
+        )
 
 
 @click.command(short_help="Encrypt all secrets with the first secret key.")

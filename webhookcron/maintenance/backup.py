@@ -57,6 +57,8 @@ class Restored:
     written: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     """Documents that were there already and stayed as they are."""
+    refused: list[str] = field(default_factory=list)
+    """`collection/id` of documents that were not written, since another one has their key or address."""
 
 
 def back_up(
@@ -177,7 +179,9 @@ def versions_added(now: datetime) -> int:
 
 
 def _restored_job(document: Document, now: datetime, from_now: bool) -> Document:
-    document = {**document, "version": int(document["version"]) + versions_added(now), "mirrorDue": now}
+    # Due at once, however far this machine's clock is from that of the platform.
+    version = int(document["version"]) + versions_added(now)
+    document = {**document, "version": version, "mirrorDue": _VERSIONS_FROM}
     if from_now and document.get("status") == "active":
         document["handledThrough"] = max(now, document["handledThrough"])
     return document
@@ -187,25 +191,29 @@ def _write(
     database: Database[Document], name: str, batch: Sequence[Document], overwrite: bool, restored: Restored
 ) -> None:
     collection = database[name]
-    if overwrite:
-        with driver_errors_translated():
-            collection.bulk_write(
-                [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in batch],
-                ordered=False,
-            )
-        restored.written[name] += len(batch)
-        return
-    refused = 0
+    ids = [document["_id"] for document in batch]
+    errors: list[dict[str, Any]] = []
     try:
         with driver_errors_translated():
-            collection.insert_many(batch, ordered=False)
+            if overwrite:
+                replacements = [
+                    ReplaceOne({"_id": i}, d, upsert=True) for i, d in zip(ids, batch, strict=True)
+                ]
+                collection.bulk_write(replacements, ordered=False)
+            else:
+                collection.insert_many(batch, ordered=False)
     except BulkWriteError as error:
         errors = (error.details or {}).get("writeErrors", [])
-        if any(item.get("code") != _DUPLICATE_KEY for item in errors):
+        if not errors or any(item.get("code") != _DUPLICATE_KEY for item in errors):
             raise
-        refused = len(errors)
-    restored.written[name] += len(batch) - refused
-    restored.kept[name] += refused
+    left = {ids[item["index"]] for item in errors}
+    restored.written[name] += len(batch) - len(left)
+    if left and not overwrite:
+        with driver_errors_translated():
+            there = {found["_id"] for found in collection.find({"_id": {"$in": sorted(left)}}, {"_id": 1})}
+        restored.kept[name] += len(there)
+        left -= there
+    restored.refused += [f"{name}/{i}" for i in sorted(left)]
 
 
 def _check_header(line: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from webhookcron.maintenance.backup import BackupUnreadable, back_up, restore, v
 from webhookcron.maintenance.pruning import prune
 from webhookcron.maintenance.reencryption import reencrypt
 from webhookcron.storage.alerts import AlertStore
+from webhookcron.storage.indexes import ensure_indexes
 from webhookcron.storage.jobs import JobStore
 from webhookcron.storage.schema_version import Migration, NewerSchema, check_version, migrate, stored_version
 
@@ -85,6 +86,17 @@ def test_what_was_backed_up_comes_back(world: Any, job: Any, alert: Alert, file:
     assert world.database["users"].find_one({"_id": "ann"})["createdAt"] == world.at(0)
 
 
+def test_a_machine_whose_clock_is_ahead_restores_jobs_that_fire_at_once(
+    world: Any, job: Any, file: Path
+) -> None:
+    back_up(world.database, file, now=world.at(10))
+    wipe(world)
+    restore(world.database, file, now=world.at(7_200))
+    world.sweep(world.at(21))
+    world.tick(world.at(60))
+    assert world.found(job) == {60: "queued"}
+
+
 def test_a_restored_job_fires_again(world: Any, job: Any, file: Path) -> None:
     back_up(world.database, file, now=world.at(10))
     wipe(world)
@@ -119,6 +131,26 @@ def test_the_same_backup_may_be_restored_again_after_its_jobs_were_changed_and_d
     restore(world.database, file, now=world.at(30))
     world.sweep(world.at(31))
     assert world.mirrored(world.stored(job))[1] == 60
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_another_document_stands_in_the_way_of_is_named_and_the_rest_is_written(
+    world: Any, job: Any, file: Path, overwrite: bool
+) -> None:
+    ensure_indexes(world.database)
+    users = world.database["users"]
+    users.insert_many(
+        [{"_id": "ann", "email": "ann@example.com"}, {"_id": "bob", "email": "bob@example.com"}]
+    )
+    back_up(world.database, file, now=world.at(10))
+    wipe(world)
+    users.insert_one({"_id": "other", "email": "ann@example.com"})
+    done = restore(world.database, file, now=world.at(20), overwrite=overwrite)
+    assert done.refused == ["users/ann"]
+    assert done.written["users"] == 1
+    assert done.written["jobs"] == 1
+    assert done.kept.total() == 0
+    assert {user["_id"] for user in users.find()} == {"bob", "other"}
 
 
 def test_fire_times_since_the_backup_are_missed_ones_unless_they_are_passed_over(
