@@ -63,7 +63,7 @@ def test_what_was_lost_with_a_machine_fires_again_on_another(
     assert "4 jobs" in told
 
     # Ends with 0: no fault.
-    assert "stored secrets: the present keys open those of 4 jobs" in webhookcron(
+    assert "stored secrets: the present keys open those of 5 jobs and alerts" in webhookcron(
         "doctor", "--data-dir", str(second.data_directory)
     )
 
