@@ -85,7 +85,7 @@ def _compared(environment: Mapping[str, str]) -> dict[str, float]:
 def _compare(environment: dict[str, str], answer: Connection) -> None:
     os.environ.update(environment)
     configure_logging("error")
-    platform = wiring.connect(load_settings(environment, role="ticker"))
+    platform = wiring.connect(load_settings(environment, role="ticker"), part="benchmark")
     comparison = FullComparison(jobs=platform.jobs, source=platform.source)
     platform.clock.read()
     before = psutil.Process().memory_info().rss / 1e6

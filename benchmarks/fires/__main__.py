@@ -1,8 +1,8 @@
 """`python -m benchmarks.fires WORKLOAD…`: figures of the whole platform on this machine.
 
-Workloads: steady, herd, slow, fairness, idle, api; all by default. Runs on embedded stores, or on real ones by
---mongodb-uri and --redis-url (a database and a Redis of their own: both are emptied). Progress goes to standard
-error, a table to standard output, and everything to --json FILE.
+Workloads: steady, herd, slow, fairness, idle, api, mirror, tickers; all by default. Runs on embedded stores, or on
+real ones by --mongodb-uri and --redis-url (a database and a Redis of their own: both are emptied). Progress goes to
+standard error, a table to standard output, and everything to --json FILE.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fires import workloads
+from benchmarks.fires import ticking, workloads
 from benchmarks.fires.stack import Receiver, StackOptions, running
 
-WORKLOADS = ("steady", "herd", "slow", "fairness", "idle", "api")
+WORKLOADS = ("steady", "herd", "slow", "fairness", "idle", "api", "mirror", "tickers")
+
+TICKERS = (1, 2, 4)
 
 
 def main() -> None:
@@ -37,6 +39,8 @@ def main() -> None:
 
 
 def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    if name == "tickers":
+        return [_shared_by(count, options) for count in TICKERS]
     say(f"{name}: starting the platform …")
     stack_options = StackOptions(
         tickers=options.tickers,
@@ -51,6 +55,8 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     if name == "slow":
         # Its 500 targets stand for 500 hosts, though they share an address.
         stack_options = replace(stack_options, max_per_host=500)
+    if name == "mirror":
+        stack_options = replace(stack_options, tickers=0, workers=0)
     delay = 0.1 if name == "slow" else 0.0
     hanging_hosts = 0
     if name == "fairness":
@@ -78,10 +84,25 @@ def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         elif name == "api":
             say(f"api: requests beside {options.idle_jobs} jobs …")
             rows += workloads.api(stack, options.idle_jobs, options.requests)
+        elif name == "mirror":
+            for jobs in options.mirrored:
+                say(f"mirror: {jobs} jobs that are not due …")
+                rows.append(ticking.mirror(stack, jobs))
         else:
             say(f"idle: {options.idle_jobs} jobs …")
             rows.append(workloads.idle(stack, options.idle_jobs, options.seconds))
         return rows
+
+
+def _shared_by(tickers: int, options: argparse.Namespace) -> dict[str, Any]:
+    say(f"tickers: {options.herd} jobs at one instant, {tickers} tickers …")
+    stack_options = StackOptions(
+        tickers=tickers, workers=0, mongodb_uri=options.mongodb_uri, redis_url=options.redis_url
+    )
+    with running(stack_options) as stack:
+        row = ticking.share(stack, options.herd)
+        stack.forget_jobs()
+        return row
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -135,6 +156,9 @@ def _arguments() -> argparse.Namespace:
         "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
     )
     parser.add_argument("--idle-jobs", type=int, default=100_000)
+    parser.add_argument("--mirrored", type=lambda text: [int(part) for part in text.split(",")],
+                        default=[1_000, 100_000, 1_000_000], help="jobs in the mirror, in turn")  # fmt: skip
+    parser.add_argument("--herd", type=int, default=5_000, help="jobs that the tickers of `tickers` share")
     parser.add_argument("--requests", type=int, default=300, help="requests of each kind for api")
     parser.add_argument("--tickers", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)

@@ -122,10 +122,10 @@ class Stack:
             )
             for number, (schedule, target) in enumerate(zip(schedules, urls, strict=True))
         ]
-        for start in range(0, len(jobs), 1000):
-            part = jobs[start : start + 1000]
+        for start in range(0, len(jobs), 250):
+            part = jobs[start : start + 250]
             self.platform.jobs.create_many(part)
-            entries, _over = mirror_entries(tick_job_of(job) for job in part)
+            entries, _over, _corrupt = mirror_entries(tick_job_of(job) for job in part)
             self.platform.source.put(entries)
             self.platform.jobs.mirrored([(job.id, job.version) for job in part])
         return jobs
@@ -164,7 +164,7 @@ def running(options: StackOptions) -> Iterator[Stack]:
             environment["WEBHOOKCRON_LOG_LEVEL"] = "warning"
             environment["WEBHOOKCRON_DRAIN_SECONDS"] = "1"
             environment.update(options.environment)
-            platform = wiring.connect(load_settings(environment, role="api"))
+            platform = wiring.connect(load_settings(environment, role="api"), part="benchmark")
             _await(platform)
             wiring.ensure_indexes(platform.settings)
             for role, count in (("ticker", options.tickers), ("worker", options.workers)):
@@ -248,7 +248,7 @@ class Receiver:
     def cpu_seconds(self) -> float:
         """CPU seconds used so far."""
         times = self.process.cpu_times()
-        return times.user + times.system
+        return float(times.user + times.system)
 
     def ask(self, **command: Any) -> dict[str, Any]:
         """The answer to a command."""
