@@ -105,7 +105,7 @@ class RequestSpec:
     signing_secrets: tuple[SigningSecret, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class FireContext:
     """The facts of one attempt that its request tells the receiver.
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 OnAttempt = Callable[[HttpRequest | None, HttpResult], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WebhookCall:
     """An attempt to make; `on_done` gets the request as it was sent (None when none could be) and the result."""
 

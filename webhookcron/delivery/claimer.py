@@ -37,9 +37,9 @@ LEASE_SLACK = timedelta(seconds=10)
 """How much of `LEASE_MARGIN` has to be left for the recording when a call begins."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
-    """An execution that this worker holds, and what it needs to be run."""
+    """An execution that this worker holds, and what it needs to be run. Treated as immutable, as all made per fire."""
 
     execution: ClaimedExecution
     prepared: PreparedJob

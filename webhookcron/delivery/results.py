@@ -14,13 +14,16 @@ from webhookcron.core.executions import (
     recheck_after,
     to_ms,
 )
-from webhookcron.core.outcomes import FailureKind, Outcome
+from webhookcron.core.outcomes import FailureKind, Outcome, OutcomeStatus
 from webhookcron.core.retries import RetryPolicy, next_attempt_at, parse_retry_after
 from webhookcron.delivery.attempts import attempt_of
 from webhookcron.delivery.claimer import Claim, EndedClaim
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult
 from webhookcron.storage.execution_documents import attempt_document
 from webhookcron.storage.executions import GuardedUpdate
+
+_RUNNING = ExecutionStatus.RUNNING.value
+_FINAL_OF = {status: ExecutionStatus(status.value) for status in OutcomeStatus}
 
 COUNT_GRACE = timedelta(seconds=15)
 """An outcome that its job's counters do not hold after so long is counted by the sweep."""
@@ -107,7 +110,7 @@ def record_of(
     if retry_at is not None:
         set_ |= {"status": ExecutionStatus.RETRYING.value, "nextAttemptAt": retry_at, "checkAt": retry_at}
     else:
-        status = ExecutionStatus(outcome.status.value)
+        status = _FINAL_OF[outcome.status]
         kept = _retention(claim, retention) * (1 if status is ExecutionStatus.SUCCESS else failures_kept)
         set_ |= _final_fields(status, ended_at, count_token, kept)
         final = Finished(
@@ -163,7 +166,7 @@ def ended_record(ended: EndedClaim, *, now: datetime, count_token: str, retentio
 
 
 def _guard(token: str) -> dict[str, str]:
-    return {"status": ExecutionStatus.RUNNING.value, "claim": token}
+    return {"status": _RUNNING, "claim": token}
 
 
 def _final_fields(
@@ -200,6 +203,8 @@ def _outcome(call: CallResult) -> Outcome:
 
 
 def _retry_at(call: CallResult, outcome: Outcome, ended_at: datetime, dice: random.Random) -> datetime | None:
+    if outcome.succeeded:
+        return None
     job = call.claim.prepared.job
     policy = RetryPolicy() if job is None else job.policies.retry
     retry_after = parse_retry_after(call.result.header("Retry-After"), ended_at)

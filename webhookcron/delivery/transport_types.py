@@ -134,4 +134,7 @@ class HttpResult:
     def header(self, name: str) -> str | None:
         """The value of the first response header of that name (case does not matter); None when absent."""
         lowered = name.lower()
-        return next((value for key, value in self.headers if key.lower() == lowered), None)
+        for key, value in self.headers:
+            if key.lower() == lowered:
+                return value
+        return None

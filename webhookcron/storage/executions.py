@@ -58,7 +58,7 @@ class Inserted:
     """Those that this call inserted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GuardedUpdate:
     """A change of one execution that happens only while `guard` holds."""
 

@@ -30,7 +30,10 @@ def moment_or_none(document: Document, name: str) -> datetime | None:
 
 def naive_moment(document: Document, name: str) -> datetime:
     """As `moment`, of a document that was read with naive moments (`NAIVE`), which come four times as fast."""
-    return moment(document, name).replace(tzinfo=UTC)
+    value = document[name]
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} is {_kind(value)}, not a date")
+    return value.replace(tzinfo=UTC)
 
 
 def naive_moment_or_none(document: Document, name: str) -> datetime | None:
@@ -45,6 +48,8 @@ def integer(document: Document, name: str, *, most: int = MOST) -> int:
     missing, TypeError when it is something else, ValueError when it is out of range.
     """
     value = document[name]
+    if type(value) is int and 0 <= value <= most:
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):

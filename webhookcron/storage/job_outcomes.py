@@ -50,7 +50,7 @@ class ClaimState(NamedTuple):
     waiting: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OutcomeCount:
     """What a group of final executions of one job adds to its counters."""
 
