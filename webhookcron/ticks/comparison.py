@@ -115,7 +115,10 @@ class FullComparison:
             mirrored = self._source.entries([job.id for job in jobs])
             pairs: list[tuple[MirrorEntry, MirrorEntry]] = []
             for job in jobs:
-                entry = mirror_entry(job) if job.status is JobStatus.ACTIVE else None
+                try:
+                    entry = mirror_entry(job) if job.status is JobStatus.ACTIVE else None
+                except CorruptDocument:
+                    continue  # It became so since the first look; the next comparison tells.
                 seen = _seen(job.id, mirrored)
                 if entry is None or seen is None or seen != before[job.id] or not _differs(seen, entry):
                     continue
