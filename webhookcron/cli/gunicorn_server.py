@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from webhookcron.cli.errors import CommandFailed
 from webhookcron.cli.gathering_worker import GatheringWorker
 from webhookcron.config import Settings
+from webhookcron.core.errors import WebhookcronError
 from webhookcron.metrics.sharing import shared_between_processes
 
 if TYPE_CHECKING:
     from flask import Flask
+
+log = structlog.get_logger(__name__)
 
 GRACEFUL_SECONDS = 10
 """How long requests in progress may go on after SIGTERM; none of the API's answers takes longer."""
@@ -47,11 +54,19 @@ class ApiServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Flask:
         from webhookcron.app import create_app
 
-        return create_app(self._settings)
+        try:
+            return create_app(self._settings)
+        except WebhookcronError as error:
+            # One line instead of a traceback, and the code by which gunicorn knows that another try would not help.
+            log.error("api.not_started", reason=str(error))
+            raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from None
 
 
 def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
-    """Serve the API on `bind` (`host:port` or `fd://N`) until SIGTERM or SIGINT; does not return."""
+    """Serve the API on `bind` (`host:port` or `fd://N`) until SIGTERM or SIGINT; does not return.
+
+    Raises NotShareable, and CommandFailed when no server process could make the app; its log line says why.
+    """
     options = {
         "bind": bind,
         "workers": workers,
@@ -65,8 +80,15 @@ def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
         "control_socket_disable": True,
         "child_exit": _forget_metrics,
     }
+    maker = os.getpid()
     with shared_between_processes():
-        ApiServer(settings, options).run()
+        try:
+            ApiServer(settings, options).run()
+        except SystemExit as end:
+            # Server processes, which are forked within, end here with the same code, and must keep it.
+            if os.getpid() == maker and end.code == Arbiter.WORKER_BOOT_ERROR:
+                raise CommandFailed("the API could not start; the line `api.not_started` says why") from None
+            raise
 
 
 def _forget_metrics(_arbiter: Any, worker: Any) -> None:
