@@ -36,8 +36,12 @@ export function showErrors(form, errors, fields = null) {
     place.textContent = sentences.join(" ");
     place.hidden = sentences.length === 0;
     const input = form.querySelector(`#${name}`);
-    if (sentences.length) input?.setAttribute("aria-invalid", "true");
-    else input?.removeAttribute("aria-invalid");
+    if (sentences.length) {
+      input?.setAttribute("aria-invalid", "true");
+      for (let fold = place.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    } else {
+      input?.removeAttribute("aria-invalid");
+    }
   }
 }
 
