@@ -12,6 +12,7 @@ from webhookcron.api import (
     accounts,
     alerts,
     api_keys,
+    events,
     execution_actions,
     executions,
     health,
@@ -85,7 +86,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> Flask:
     register_protection(app, settings, connected.redis)
     for blueprint in (
         *(part.blueprint for part in (jobs, job_bulk, job_actions, previews, trials)),
-        *(part.blueprint for part in (executions, execution_actions)),
+        *(part.blueprint for part in (executions, execution_actions, events)),
         *(part.blueprint for part in (accounts, api_keys, users)),
         alerts.blueprint,
         users.audit_blueprint,

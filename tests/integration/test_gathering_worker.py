@@ -21,9 +21,12 @@ from gunicorn.app.base import BaseApplication
 from webhookcron.cli import gathering_worker
 
 gathering_worker.HEAD_SECONDS = gathering_worker.BODY_SECONDS = float(sys.argv[2])
+gathering_worker.SEND_SECONDS = 1
 
 def echo(environ, start_response):
     body = environ["wsgi.input"].read()
+    if environ["PATH_INFO"] == "/large":
+        body = bytes(50_000_000)
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 
@@ -130,6 +133,28 @@ def test_who_is_too_slow_is_told_so_and_closed() -> None:
         assert silent.recv(1) == b""
     finally:
         server.close()
+
+
+def test_clients_that_do_not_read_hold_up_others_for_a_while_only(server: Server) -> None:
+    deaf = [server.connect() for _ in range(2 * THREADS)]
+    for connection in deaf:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    quick = server.connect()
+    quick.sendall(post(b"quick"))
+    assert answer(quick) == b"quick"
+
+
+def test_clients_that_do_not_hang_up_hold_up_nobody(server: Server) -> None:
+    for _ in range(20):
+        connection = server.connect()
+        connection.sendall(post(b"abc", b"Connection: close"))
+        assert answer(connection) == b"abc"
+    quick = server.connect()
+    quick.settimeout(10)
+    quick.sendall(post(b"quick"))
+    assert answer(quick) == b"quick"
+    connection.settimeout(20)
+    assert connection.recv(1) == b""
 
 
 def test_bodies_in_chunks_and_bodies_that_wait_for_a_word_arrive(server: Server) -> None:

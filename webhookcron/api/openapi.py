@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.http import HTTP_STATUS_CODES
 
-from webhookcron.api.openapi_examples import BY_OPERATION, BY_SCHEMA, ERRORS, EXPORTS
+from webhookcron.api.openapi_examples import BY_OPERATION, BY_SCHEMA, ERRORS, STREAMS
 
 DESCRIPTION = """\
 Calls webhooks on schedule.
@@ -84,7 +84,7 @@ def _takes_version(operation: Mapping[str, Any]) -> bool:
 def _example(operation_id: str, status: int, type_: str, schema: Mapping[str, Any]) -> Any:
     if (operation_id, status) in BY_OPERATION:
         return BY_OPERATION[operation_id, status]
-    return EXPORTS[type_] if type_ in EXPORTS else BY_SCHEMA[schema["$ref"].rpartition("/")[2]]
+    return STREAMS[type_] if type_ in STREAMS else BY_SCHEMA[schema["$ref"].rpartition("/")[2]]
 
 
 def _add_header(response: dict[str, Any], name: str) -> None:

@@ -374,12 +374,14 @@ BY_OPERATION: Mapping[tuple[str, int], Any] = {
 }
 """Where an operation's answer differs from others with its schema."""
 
-EXPORTS: Mapping[str, str] = {
+STREAMS: Mapping[str, str] = {
     "application/x-ndjson": f'{{"id":"{_EXECUTION_ID}","jobId":"{_JOB_ID}","status":"success"}}\n',
     "text/csv": f"id,jobId,jobName,ownerId,trigger,status\r\n{_EXECUTION_ID},{_JOB_ID},Weekly report,"
     f"{_OWNER_ID},schedule,success\r\n",
+    "text/event-stream": f'retry: 250\n\nid: PcYwNi1-\nevent: execution\ndata: {{"id": "{_EXECUTION_ID}", '
+    '"status": "success"}\n\n',
 }
-"""The beginnings of lines of an export, by their type."""
+"""The beginnings of exports and streams, by their type."""
 
 ERRORS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
     400: ("the body is not JSON: line 1, column 9", {}),

@@ -12,6 +12,7 @@ from webhookcron.service.accounts import AccountService
 from webhookcron.service.api_keys import ApiKeyService
 from webhookcron.service.audit import AuditTrail
 from webhookcron.service.bulk import BulkService
+from webhookcron.service.events import EventService
 from webhookcron.service.executions import ExecutionService
 from webhookcron.service.exports import ExportService
 from webhookcron.service.health import HealthService
@@ -30,6 +31,7 @@ class Services:
     jobs: JobService
     executions: ExecutionService
     exports: ExportService
+    events: EventService
     bulk: BulkService
     statistics: StatisticsService
     previews: PreviewService
@@ -51,6 +53,7 @@ class Services:
             jobs=jobs,
             executions=executions,
             exports=ExportService(executions),
+            events=EventService(executions),
             bulk=BulkService(platform, audit, jobs, executions),
             statistics=StatisticsService(platform),
             previews=PreviewService(platform),

@@ -1,13 +1,18 @@
 """A gunicorn worker whose threads get whole requests only: who sends slowly occupies none of them.
 
+And who does not read its answer occupies one for a while only.
+
 gunicorn's own worker of threads hands a connection to a thread as soon as its first bytes are there, and the thread
 waits for the rest: as many silent connections as there are threads would stop the API.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +28,12 @@ HEAD_SECONDS = 10.0
 
 BODY_SECONDS = 20.0
 """For the body, from the end of the headers on."""
+
+SEND_SECONDS = 5
+"""How long a thread waits for a client that does not read its answer; begins anew with whatever it reads."""
+
+LINGER_SECONDS = 2.0
+"""How long a connection that is over stays, so that the client gets the last of its answer (RFC 9112 section 9.6)."""
 
 MOST_HEAD_BYTES = 64 * 1024
 """More are not gathered: gunicorn refuses them."""
@@ -112,6 +123,7 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._gathering: dict[Any, Gathering] = {}
+        self._lingering: dict[Any, float] = {}
         self._gathered_bytes = 0
         self._look_at = 0.0
 
@@ -120,6 +132,8 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         if self.cfg.is_ssl or conn.is_http2:
             super().enqueue_req(conn)
             return
+        if not conn.initialized:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         conn.init()
         conn.sock.setblocking(False)
         gathering = Gathering(self.monotonic() + HEAD_SECONDS)
@@ -129,6 +143,32 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             self.poller.register(conn.sock, EVENT_READ, partial(self._readable, conn))
             # It may all be here already, which a poller would tell a turn later.
             self._readable(conn, conn.sock)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Called in a thread."""
+        try:
+            return super().handle_request(req, conn)
+        except BlockingIOError:
+            # What a blocking socket says after SO_SNDTIMEO. gunicorn knows clients that are gone, and closes.
+            raise BrokenPipeError(errno.EPIPE, "the client does not read its answer") from None
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Called in the loop when a thread is done with a request."""
+        try:
+            is_over = fs.cancelled() or not fs.result()
+        except Exception:
+            is_over = False  # Not for this connection alone: closed at once.
+        if not is_over:
+            super().finish_request(conn, fs)
+            return
+        # gunicorn waits for the client here, and all others wait with it.
+        self._lingering[conn] = self.monotonic() + LINGER_SECONDS
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, EVENT_READ, partial(self._drain, conn))
+        except (OSError, ValueError):
+            self._close_lingering(conn)
 
     def murder_pending(self) -> None:
         """Called in each turn of the loop."""
@@ -144,6 +184,8 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
                 if gathering.data:
                     self._send(conn, TIMEOUT_ANSWER)
                 self._close(conn)
+        for conn in [conn for conn, until in self._lingering.items() if until <= now]:
+            self._close_lingering(conn)
 
     def _readable(self, conn: Any, sock: Any) -> None:
         try:
@@ -176,6 +218,23 @@ class GatheringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         # A few bytes to a client that reads fit into its buffer; one that does not read gets nothing.
         with suppress(OSError):
             conn.sock.send(data)
+
+    def _drain(self, conn: Any, sock: Any) -> None:
+        try:
+            if sock.recv(AT_ONCE_BYTES):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._close_lingering(conn)
+
+    def _close_lingering(self, conn: Any) -> None:
+        del self._lingering[conn]
+        with suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def _forget(self, conn: Any) -> None:
         gathering = self._gathering.pop(conn)

@@ -72,6 +72,8 @@ def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
         "workers": workers,
         "threads": threads,
         "worker_class": GatheringWorker,
+        # It waits without limit for a client that does not read.
+        "sendfile": False,
         "graceful_timeout": GRACEFUL_SECONDS,
         "keepalive": KEEP_ALIVE_SECONDS,
         "logger_class": RootLogger,

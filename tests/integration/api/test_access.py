@@ -61,6 +61,7 @@ OPERATIONS = [
     Operation("POST", "/api/cron/test", EVERYONE, "trigger", {"webhookUrl": "http://127.0.0.1:1/"}, 422),
     Operation("GET", "/api/execution-logs", EVERYONE, "read"),
     Operation("GET", "/api/execution-logs/export", EVERYONE, "read"),
+    Operation("GET", "/api/events", EVERYONE, "read"),
     Operation("DELETE", "/api/execution-logs?to=2020-01-01T00:00:00Z", EVERYONE, "write"),
     Operation("GET", "/api/execution-logs/job/{job}", OWN, "read"),
     Operation("GET", "/api/execution-logs/{execution}", OWN, "read"),
@@ -128,8 +129,8 @@ class Stage:
 
     def status(self, caller: Any, operation: Operation) -> int:
         """What `caller` gets for `operation`."""
-        response = caller(operation.method, operation.path.format(**self._ids), operation.body)
-        return int(response.status_code)
+        with caller(operation.method, operation.path.format(**self._ids), operation.body) as response:
+            return int(response.status_code)
 
     def owner_with(self, *scopes: str) -> Any:
         """The owner, with a key for some things only."""

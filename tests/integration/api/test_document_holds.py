@@ -41,8 +41,9 @@ BOUNDED = settings(
 
 
 @pytest.fixture
-def open_app(settings: Any, platform: Any) -> Flask:
-    """The API without limits, and with nothing that it may call."""
+def open_app(settings: Any, platform: Any, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """The API without limits, with nothing that it may call, and with streams of one look."""
+    monkeypatch.setattr("webhookcron.service.events.STREAM_SECONDS", 0.0)
     changed = replace(
         settings,
         rate_limit=None,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from webhookcron.core.executions import Execution, ExecutionStatus, Trigger
-from webhookcron.dashboard.live_log import MAX_CURSOR_LENGTH, changed_since, cursor_of
+from webhookcron.service.live_log import MAX_CURSOR_LENGTH, changed_since, cursor_of
 
 NOW = datetime(2030, 1, 31, 9, tzinfo=UTC)
 
