@@ -276,11 +276,15 @@ class Engine:
         failed: list[CallResult] = []
         calls: list[WebhookCall] = []
         started_at = self._now()
+        # Whoever was stopped since the claim may find that another worker has the execution by now.
+        held = [claim for claim in claimed.calls if claim.lease_until > started_at]
+        if len(held) < len(claimed.calls):
+            log.warning("engine.leases_over", executions=len(claimed.calls) - len(held))
         with self._changed:
             self._release(batch)
-            self._unrecorded += len(claimed.calls) + len(claimed.ended)
+            self._unrecorded += len(held) + len(claimed.ended)
             clock = time.monotonic()
-            for claim in claimed.calls:
+            for claim in held:
                 prepared = claim.prepared
                 origin = "" if prepared.job is None else prepared.job.origin
                 self._origins.learn(claim.execution.job_id, origin)

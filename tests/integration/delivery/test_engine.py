@@ -214,6 +214,31 @@ def test_what_is_claimed_elsewhere_gives_its_place_back(
     eventually(lambda: engine.load == (0, 0, 0))
 
 
+def test_a_worker_that_was_stopped_between_claim_and_call_until_its_lease_was_over_does_not_call(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    class StoppedAfter:
+        def __init__(self, inner: Any) -> None:
+            self._inner, self._late = inner, 3
+
+        def claim(self, ids: Any) -> Any:
+            claimed = self._inner.claim(ids)
+            for claim in claimed.calls[: self._late]:
+                claim.lease_until = world.at(699)
+            self._late = 0
+            return claimed
+
+    ids = fire(world, a=5)["a"]
+    engine = start_engine(claimer=StoppedAfter(world.claimer(world.at(700))))
+    engine.offer(ids)
+    eventually(lambda: statuses(world, ids) == {"running": 3, "success": 2})
+    assert len(calls.started) == 2
+    eventually(lambda: engine.load == (0, 0, 0))
+    world.sweep(world.at(800))
+    engine.offer(world.take_pushed())
+    eventually(lambda: sorted(calls.started) == sorted(ids))
+
+
 def test_a_batch_over_which_mongodb_goes_away_is_delivered_when_it_is_back(
     world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
 ) -> None:
