@@ -18,11 +18,11 @@ from webhookcron.tracing.spans import Traces
 
 log = structlog.get_logger(__name__)
 
-EXPORT_SECONDS = 3.0
+EXPORT_SECONDS = 2.0
 """What one batch may take, its repetitions included."""
 
-CLOSE_SECONDS = 3.0
-"""How long the end of a process begins to send what is left; with the batch under way it takes twice that at most."""
+CLOSE_SECONDS = 1.0
+"""How long the end of a process begins to send what is left; with the batch under way that makes three at most."""
 
 MOST_WAITING = 20_000
 """Spans that wait to be sent, some 30 MB; what comes on top is dropped. A thousand fires make 3,000 at once."""
