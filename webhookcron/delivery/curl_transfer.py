@@ -267,7 +267,8 @@ class Transfer:
         getinfo = self.curl.getinfo
         # Measured here, since libcurl's STARTTRANSFER_TIME may be set before anything has arrived.
         first_byte = (self._first_byte_at - self._started_at) * 1000 if self._header_bytes else None
-        total = getinfo(pycurl.TOTAL_TIME) * 1000
+        # libcurl's total is as of its last look, which on a busy machine may lie before the first byte was measured.
+        total = max(getinfo(pycurl.TOTAL_TIME) * 1000, first_byte or 0.0)
         if not self._opened:
             return Phases(first_byte=first_byte, total=total)
         return Phases(

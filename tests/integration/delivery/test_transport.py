@@ -152,7 +152,7 @@ class TestRequests:
         assert phases.connect is not None
         assert phases.first_byte is not None
         assert phases.tls is None
-        assert 0 < phases.connect <= phases.first_byte
+        assert 0 < phases.connect <= phases.first_byte <= phases.total
 
 
 class TestBounds:
