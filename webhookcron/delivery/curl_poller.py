@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -41,6 +42,8 @@ class CurlPoller:
         self._on_watch = on_watch
         self._watched: set[int] = set()
         self._timer_at: float | None = None
+        self._lock = threading.Lock()
+        self._closed = False
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
@@ -50,10 +53,11 @@ class CurlPoller:
         self.multi.setopt(pycurl.M_MAXCONNECTS, idle_connections)
 
     def wake(self) -> None:
-        """Make the present or next `turn` return at once. Any thread may call this."""
-        # A full pipe makes the wake-up certain as well.
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_writer, b"\0")
+        """Make the present or next `turn` return at once; nothing after `close`. Any thread may call this."""
+        # Under the lock: the pipe's number may be anything's once it is closed. A full pipe makes the wake-up certain, too.
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if not self._closed:
+                os.write(self._wake_writer, b"\0")
 
     def turn(self, longest_wait: float | None) -> None:
         """Wait until something is ready, the wake-up comes or a timer is due, and let libcurl work on it.
@@ -73,8 +77,10 @@ class CurlPoller:
         """Close connections, pipe and selector. No handle may be left in the multi."""
         self.multi.close()
         self._watcher.close()
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
+        with self._lock:
+            self._closed = True
+            os.close(self._wake_reader)
+            os.close(self._wake_writer)
 
     def _wait(self, longest_wait: float | None) -> float | None:
         if self._timer_at is None:

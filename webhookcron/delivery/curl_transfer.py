@@ -42,6 +42,8 @@ _HTTP_VERSIONS = {
 # Longer lines of responses are read anew each time, so that remembering them stays small.
 _MOST_REMEMBERED_BYTES = 256
 
+_KNOWN_CODINGS = frozenset({"", "identity", "none", "gzip", "x-gzip", "deflate", "br"})
+
 _FORBIDDEN_IN_HEADERS = re.compile("[\r\n\0]")
 
 
@@ -233,12 +235,18 @@ class Transfer:
         """The ended transfer's result; `code` and `message` are libcurl's, 0 for success."""
         curl = self.curl
         status = curl.getinfo(pycurl.RESPONSE_CODE) or None
+        headers = _parse_headers(self._header_lines)
+        # The answer is there, though its body is in a coding that nobody asked for: there is nothing to be gained by
+        # calling the target once more.
+        unreadable = (
+            code == pycurl.E_BAD_CONTENT_ENCODING and self._headers_ended and _unknown_coding(headers)
+        )
         return HttpResult(
             status=status,
-            headers=_parse_headers(self._header_lines),
+            headers=headers,
             body=b"".join(self._body),
-            truncated=self._received > self._keep,
-            failure=self._failure(code, message, status),
+            truncated=unreadable or self._received > self._keep,
+            failure=None if unreadable else self._failure(code, message, status),
             phases=self._phases(),
             remote_address=curl.getinfo(pycurl.PRIMARY_IP) or None,
             http_version=_HTTP_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
@@ -297,6 +305,12 @@ def _header_lines(request: HttpRequest) -> list[str | bytes]:
         if not any(name == "Content-Type" or name.lower() == "content-type" for name, _ in headers):
             lines.append("Content-Type:")
     return lines
+
+
+def _unknown_coding(headers: Headers) -> bool:
+    """Whether the response's content codings (RFC 9110 section 8.4) hold one that is not read here."""
+    codings = ",".join(value for name, value in headers if name.lower() == "content-encoding").lower()
+    return any(coding.strip() not in _KNOWN_CODINGS for coding in codings.split(","))
 
 
 def _encoded(headers: Headers) -> list[str | bytes]:

@@ -154,6 +154,20 @@ def test_a_body_that_is_not_what_its_encoding_says_is_a_protocol_failure(
     assert _kind(transport.send(post(serve(script).url()))) is FailureKind.PROTOCOL
 
 
+@pytest.mark.parametrize("coding", ["UTF-8", "zstd", "gzip, compress"])
+def test_a_body_in_an_unknown_coding_is_left_out_and_the_status_counts(
+    transport: Transport, serve: Serve, post: MakeRequest, coding: str
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.respond("202 Accepted", body=b"done", Content_Encoding=coding)
+
+    server = serve(script)
+    result = transport.send(post(server.url()))
+    assert (result.status, result.failure, result.body, result.truncated) == (202, None, b"", True)
+    assert len(server.requests) == 1
+
+
 def test_headers_of_a_megabyte_are_a_protocol_failure(
     transport: Transport, serve: Serve, post: MakeRequest
 ) -> None:
