@@ -54,7 +54,7 @@ class CurlPoller:
 
     def wake(self) -> None:
         """Make the present or next `turn` return at once; nothing after `close`. Any thread may call this."""
-        # Under the lock: the pipe's number may be anything's once it is closed. A full pipe makes the wake-up certain, too.
+        # A closed pipe's number may be anything's by now: hence the lock. A full pipe makes the wake-up certain, too.
         with self._lock, contextlib.suppress(BlockingIOError):
             if not self._closed:
                 os.write(self._wake_writer, b"\0")
