@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from webhookcron import __version__
 from webhookcron.core.executions import Execution, ExecutionStatus, Trigger
 from webhookcron.core.trace_context import TraceContext
+from webhookcron.tracing import export
 from webhookcron.tracing.export import TellingExporter, open_traces
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,7 +69,12 @@ def execution(number: int = 1) -> Execution:
     )  # fmt: skip
 
 
-def test_the_end_of_a_process_sends_what_is_left(collector: Collector) -> None:
+def test_the_end_of_a_process_sends_what_is_left(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However busy this machine is.
+    monkeypatch.setattr(export, "CLOSE_SECONDS", 60.0)
+    monkeypatch.setattr(export, "EXPORT_SECONDS", 60.0)
     traces, close = open_traces(
         collector.url, {"Authorization": "Bearer t0ken"}, ratio=1, part="ticker", queue="wc.deliver"
     )
