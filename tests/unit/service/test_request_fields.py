@@ -115,6 +115,12 @@ def test_oauth_takes_its_own_fields(request_of: Callable[..., RequestSpec]) -> N
         ({"secret_headers": ["a b"]}, "secret_headers", "not a header name"),
         ({"query": {"a": "{{ nope }}"}}, "query", "placeholder"),
         ({"query": {"a": "x" * 9000}}, "query", "bytes"),
+        ({"query": {"a": " " * 3000}}, "query", "at most 8000"),
+        (
+            {"webhook_url": "https://example.com/" + "x" * 7900, "query": {"a": "x" * 100}},
+            "query",
+            "at most 8000",
+        ),
         ({"payload": {"a": "{{ nope }}"}}, "payload", "placeholder"),
         ({"payload": "x" * 262_145}, "payload", "bytes"),
         ({"payload": {"a": 1}, "content_type": "text/plain"}, "payload", "must be text"),
