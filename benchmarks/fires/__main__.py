@@ -11,6 +11,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,10 @@ from typing import Any
 
 from benchmarks.fires import ticking, workloads
 from benchmarks.fires.stack import Receiver, StackOptions, running
+
+_ROLES = ("ticker", "worker", "redis", "store")
+
+_LAGS = ("lag_p50_ms", "lag_p99_ms", "lag_max_ms")
 
 WORKLOADS = ("steady", "herd", "slow", "fairness", "idle", "api", "mirror", "tickers")
 
@@ -119,24 +124,33 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _medians(results: list[dict[str, Any]]) -> None:
+    """The medians over the runs of each workload, CPU split by process; the receiver's own cost beside them."""
     groups: dict[tuple[str, Any], list[dict[str, Any]]] = {}
     for row in results:
-        groups.setdefault((row["workload"], (row["jobs"], row.get("hanging", 0))), []).append(row)
-    print(f"\n{'workload':>8} {'jobs':>8} {'runs':>4} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}"
-          f" {'CPU ms/fire':>12} {'of the store':>12} {'missing':>8} {'double':>7}")  # fmt: skip
+        if "cpu_ms_per_fire" in row and "lag_p50_ms" in row:
+            groups.setdefault((row["workload"], (row["jobs"], row.get("hanging", 0))), []).append(row)
+    if not groups:
+        return
+    columns = ("runs", "fires/s", "p50 ms", "p99 ms", "max ms", *_ROLES, "but store", "missing", "double")
+    print(f"\n{'workload':>8} {'jobs':>6} " + " ".join(f"{column:>9}" for column in columns))
     for (workload, (jobs, hanging)), rows in groups.items():
-        if "cpu_ms_per_fire" not in rows[0]:
-            continue
-        own = [sum(v for role, v in row["cpu_ms_per_fire"].items() if role != "store") for row in rows]
-        store = [row["cpu_ms_per_fire"].get("store", 0.0) for row in rows]
+        lags = [statistics.median(row[name] or 0 for row in rows) for name in _LAGS]
+        cpu = [statistics.median(row["cpu_ms_per_fire"].get(role, 0) for row in rows) for role in _ROLES]
+        all_cpu = [
+            (sum(row["cpu_ms_per_fire"].values()), row["cpu_ms_per_fire"].get("store", 0)) for row in rows
+        ]
+        cpu.append(statistics.median(everything - store for everything, store in all_cpu))
+        cells = [f"{len(rows):>9}", f"{statistics.median(row['fires_per_second'] for row in rows):>9.0f}"]
+        cells += [f"{lag:>9.1f}" for lag in lags] + [f"{figure:>9.3f}" for figure in cpu]
+        cells += [f"{sum(row[name] for row in rows):>9}" for name in ("missing", "duplicates")]
         print(
-            f"{workload:>8} {jobs:>8} {len(rows):>4}"
-            f" {statistics.median(row['lag_p50_ms'] or 0 for row in rows):>8.1f}"
-            f" {statistics.median(row['lag_p99_ms'] or 0 for row in rows):>8.1f}"
-            f" {statistics.median(row['lag_max_ms'] or 0 for row in rows):>8.1f}"
-            f" {statistics.median(own):>12.3f} {statistics.median(store):>12.3f}"
-            f" {sum(row['missing'] for row in rows):>8} {sum(row['duplicates'] for row in rows):>7}"
-            + (f"  beside {hanging} hanging calls" if hanging else "")
+            f"{workload:>8} {jobs:>6} " + " ".join(cells) + (f"  beside {hanging} hanging" if hanging else "")
+        )
+    print("CPU is in ms per fire, by process; `but store` is all of it without the store.")
+    receiver = statistics.median(row["receiver_cpu_ms_per_fire"] for rows in groups.values() for row in rows)
+    if receiver:
+        print(
+            f"The receiver took {receiver:.3f} ms of CPU a call: it could take {1000 / receiver:,.0f} a second."
         )
 
 
@@ -145,24 +159,45 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _up_to(most: int) -> Callable[[str], int]:
+    """What reads a whole number from 1 to `most`: nothing here is to run for ever, or to fill the memory."""
+
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most:,}")
+        return int(text)
+
+    return number
+
+
+def _numbers_up_to(most: int) -> Callable[[str], list[int]]:
+    return lambda text: [_up_to(most)(part) for part in text.split(",")]
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fires", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
-    parser.add_argument("--runs", type=int, default=1, help="runs of each workload; medians are printed")
-    parser.add_argument("--rates", type=lambda text: [int(part) for part in text.split(",")], default=[200, 1000, 1500],
+    parser.add_argument(
+        "--runs", type=_up_to(20), default=1, help="runs of each workload; medians are printed"
+    )
+    parser.add_argument("--rates", type=_numbers_up_to(20_000), default=[200, 1000, 1500],
                         help="jobs a second for steady, one after the other until one is not kept up")  # fmt: skip
-    parser.add_argument("--seconds", type=int, default=10, help="length of steady and idle")
+    parser.add_argument("--seconds", type=_up_to(600), default=10, help="length of steady and idle")
     parser.add_argument(
         "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
     )
-    parser.add_argument("--idle-jobs", type=int, default=100_000)
-    parser.add_argument("--mirrored", type=lambda text: [int(part) for part in text.split(",")],
+    parser.add_argument("--idle-jobs", type=_up_to(1_000_000), default=100_000)
+    parser.add_argument("--mirrored", type=_numbers_up_to(5_000_000),
                         default=[1_000, 100_000, 1_000_000], help="jobs in the mirror, in turn")  # fmt: skip
-    parser.add_argument("--herd", type=int, default=5_000, help="jobs that the tickers of `tickers` share")
-    parser.add_argument("--requests", type=int, default=300, help="requests of each kind for api")
-    parser.add_argument("--tickers", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--kept-executions", type=int, default=50_000, help="bound of the embedded store")
+    parser.add_argument(
+        "--herd", type=_up_to(100_000), default=5_000, help="jobs that the tickers of `tickers` share"
+    )
+    parser.add_argument("--requests", type=_up_to(100_000), default=300, help="requests of each kind for api")
+    parser.add_argument("--tickers", type=_up_to(16), default=1)
+    parser.add_argument("--workers", type=_up_to(16), default=1)
+    parser.add_argument(
+        "--kept-executions", type=_up_to(5_000_000), default=50_000, help="bound of the embedded store"
+    )
     parser.add_argument("--mongodb-uri")
     parser.add_argument("--redis-url")
     parser.add_argument("--json", metavar="FILE")

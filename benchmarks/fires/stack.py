@@ -170,7 +170,7 @@ def running(options: StackOptions) -> Iterator[Stack]:
             for role, count in (("ticker", options.tickers), ("worker", options.workers)):
                 for _ in range(count):
                     start(role, [sys.executable, "-P", "-m", "webhookcron", role], env=environment)
-            time.sleep(3.0)  # Interpreters start; nothing tells from outside that they wait for work.
+            _await_parts(platform, options)
             yield Stack(platform, processes, environment)
             platform.close()
         finally:
@@ -228,6 +228,20 @@ def _await(platform: wiring.Platform) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def _await_parts(platform: wiring.Platform, options: StackOptions) -> None:
+    """Wait until all tickers and workers have told that they are there; on a busy machine they take their time."""
+    deadline = time.monotonic() + 120
+    while True:
+        seen = [instance.role for instance in platform.instances.seen()]
+        if seen.count("ticker") >= options.tickers and seen.count("worker") >= options.workers:
+            break
+        if time.monotonic() > deadline:
+            raise SystemExit("the tickers and workers did not start within two minutes")
+        time.sleep(0.1)
+    # From there it is a moment until they have their connections and wait for work.
+    time.sleep(2.0)
 
 
 class Receiver:
