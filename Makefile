@@ -58,6 +58,7 @@ bruno: $(VENV)/.run ## run the API collection against a fresh platform of its ow
 
 bench: $(VENV)/.dev ## measure everything; one by one: .venv/bin/python benchmarks/store.py
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+	@echo "== benchmarks.fires"; $(BIN)/python -m benchmarks.fires
 
 clean: ## remove what was installed and built, but no data
 	rm -rf $(VENV) build dist node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
