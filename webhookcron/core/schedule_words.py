@@ -7,6 +7,7 @@ every pair of day fields by "or", and loses parts of lists with `#` and `L`.
 """
 
 import functools
+import re
 from calendar import day_name, month_name
 from collections.abc import Sequence
 from datetime import datetime
@@ -106,7 +107,8 @@ def _described(seconds: list[int], minutes: list[int], hours: list[int]) -> str:
     options.use_24hour_time_format = True
     options.locale_code = "en_US"
     fields = f"{_plain_field(seconds, 60)} {_plain_field(minutes, 60)} {_plain_field(hours, 24)}"
-    return str(ExpressionDescriptor(f"{fields} * * *", options).get_description())
+    words = str(ExpressionDescriptor(f"{fields} * * *", options).get_description())
+    return re.sub(r"\b(?<!and )1 (minute|second)s past\b", r"1 \1 past", words)
 
 
 def _plain_field(numbers: list[int], size: int) -> str:
