@@ -41,7 +41,7 @@ from webhookcron.core.schedules import next_fire_time
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import Cursor, CursorMove, JobStore
 from webhookcron.ticks.cursors import CursorBook
-from webhookcron.ticks.job_cache import TickJobCache
+from webhookcron.ticks.job_cache import MOST_JOBS, TickJobCache
 from webhookcron.ticks.mirroring import corrected, entry_at, is_as_mirrored, set_aside
 from webhookcron.ticks.source import Advance, DueFire, TickSource
 
@@ -51,6 +51,9 @@ Enqueue = Callable[[Sequence[str]], None]
 """Hands execution ids to the workers; raises BrokerUnavailable."""
 
 _EXACT_TRIES = 5
+
+_PREPARED_AT_ONCE = 250
+"""Read in some ten milliseconds, so that a fire hardly waits for it."""
 
 EXECUTIONS_AT_ONCE = 500
 """Created and pushed in one go: after an outage the first calls leave before the rest is looked at."""
@@ -107,6 +110,17 @@ class Scheduler:
         self.cursors = CursorBook(jobs)
 
     # --- the ticker's slice
+
+    def prepare(self, until: datetime, may_go_on: Callable[[], bool]) -> None:
+        """Read ahead what is due by `until`, as long as there is time: then the moment itself needs no reading.
+
+        Raises StoreUnavailable or TickSourceUnavailable.
+        """
+        upcoming = self._source.upcoming(until, MOST_JOBS // 2)
+        for start in range(0, len(upcoming), _PREPARED_AT_ONCE):
+            if not may_go_on():
+                return
+            self._cache.get(upcoming[start : start + _PREPARED_AT_ONCE])
 
     def fire(self, due: Sequence[DueFire], now: datetime) -> Fired:
         """Handle a slice of won fires. Raises StoreUnavailable or TickSourceUnavailable: what is left stays due."""

@@ -142,6 +142,13 @@ class TickSource:
             jumped=bool(jumped),
         )
 
+    def upcoming(self, until: datetime, limit: int) -> list[tuple[str, int | None]]:
+        """(id, version) of up to `limit` jobs that are to act by `until`, the first ones first; locks nothing."""
+        with driver_errors_translated():
+            ids: Any = self._redis.zrangebyscore(self._due, "-inf", to_ms(until), start=0, num=limit)
+            entries: Any = self._redis.hmget(self._jobs, ids) if ids else []
+        return [(job_id, _parse(entry or "")[0]) for job_id, entry in zip(ids, entries, strict=True)]
+
     def advance(self, moves: Sequence[Advance]) -> int:
         """Move each job on, if it still is where it was found; how many were moved. No job may come twice."""
         moved = 0

@@ -33,6 +33,15 @@ LOCKED_LOOK_SECONDS = 0.1
 """Everything due is held by other tickers: look again after this."""
 
 
+PREPARE_BEFORE_SECONDS = 0.5
+"""With more time than this until something is due, it is read ahead."""
+
+PREPARED_SPAN = timedelta(seconds=1)
+"""So much of what follows the next moment is read ahead with it."""
+
+STOP_PREPARING_SECONDS = 0.2
+
+
 class Pace:
     """How long to gather fires before the next tick, by how many there were lately.
 
@@ -84,6 +93,7 @@ class Ticker:
         self._monotonic = monotonic
         self._token = secrets.token_hex(8)
         self._pace = Pace()
+        self._prepared_for: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set; ends the tick under way and writes the cursors before it returns."""
@@ -139,6 +149,20 @@ class Ticker:
         except TickSourceUnavailable:
             return None
 
+    def _prepare(self, next_act_at: datetime) -> None:
+        """Read ahead what is due next, once, when it is due within the next sleep and not at once."""
+
+        def left() -> float:
+            return (next_act_at - self._clock.now()).total_seconds()
+
+        if (
+            next_act_at == self._prepared_for
+            or not PREPARE_BEFORE_SECONDS < left() <= 2 * self._longest_sleep
+        ):
+            return
+        self._prepared_for = next_act_at
+        self._scheduler.prepare(next_act_at + PREPARED_SPAN, lambda: left() > STOP_PREPARING_SECONDS)
+
     def _pause(self, tick: Tick, fired: Fired) -> float:
         if fired.failed:
             return LOCKED_LOOK_SECONDS
@@ -155,5 +179,6 @@ class Ticker:
             longest = min(longest, max(flush_in, 0.0))
         if tick.next_act_at is None:
             return longest
+        self._prepare(tick.next_act_at)
         until = (tick.next_act_at - self._clock.now()).total_seconds()
         return min(max(until, self._pace.gap_seconds), longest)

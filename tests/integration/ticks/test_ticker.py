@@ -48,6 +48,26 @@ def test_it_fires_what_is_due_and_sleeps_until_the_next_is(world: Any) -> None:
     assert 0.0 < ticker.step() <= 0.6, "half a second later"
 
 
+def test_it_reads_ahead_what_is_due_next_but_not_what_is_far(world: Any) -> None:
+    now = world.source.tick("t", limit=0).now
+    world.t0 = now
+    soon, following, far = (world.job(world.once(after)) for after in (1.5, 2.4, 60))
+    asked: list[str] = []
+
+    def tick_jobs(ids: Any) -> Any:
+        asked.extend(ids)
+        return world.jobs.tick_jobs(ids)
+
+    ticker = ticker_of(world, scheduler=world.scheduler(jobs=Wrapped(world.jobs, tick_jobs=tick_jobs)))
+    assert 0.0 < ticker.step() <= 1.5
+    assert asked == [soon.id, following.id]
+    ticker.step()
+    assert asked == [soon.id, following.id], "once is enough"
+    world.source.remove([(soon.id, 2), (following.id, 2)])
+    assert ticker.step() == 5.0
+    assert far.id not in asked
+
+
 def test_without_jobs_it_sleeps_as_long_as_it_may(world: Any) -> None:
     assert ticker_of(world).step() == 5.0
 
