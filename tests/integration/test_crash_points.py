@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 
 from webhookcron.core.jobs import Job, JobStatus, MisfirePolicy, OverlapPolicy
 from webhookcron.core.retries import RetryPolicy
+from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.transport_types import HttpResult
 from webhookcron.ticks.comparison import FullComparison
 
@@ -262,6 +264,8 @@ RECORD = {
     "after the record": ("executions", "apply", True),
     "before the counters": ("jobs", "count_outcomes", False),
     "after the counters": ("jobs", "count_outcomes", True),
+    "before the roll-up": ("rollups", "add", False),
+    "after the roll-up": ("rollups", "add", True),
     "before they are marked as counted": ("executions", "mark_counted", False),
     "after they are marked as counted": ("executions", "mark_counted", True),
     "before the slot is released": ("jobs", "release_slot", False),
@@ -336,6 +340,14 @@ def test_a_worker_that_dies_while_it_puts_one_to_wait_blocks_the_job_not(
         world.source.remove([(job.id, 2)])
 
 
+def rolled_up(world: Any, job: Job) -> dict[str, int]:
+    """The counts of the hours of a job, by status."""
+    while world.rollups.merge(now=world.at(2_000), retention=timedelta(days=30)).more:
+        pass
+    totals = world.rollups.totals(owner_id=None, job_id=job.id, since=world.at(0), until=world.at(7_200))
+    return {status.value: count for status, count in totals.counts.items()}
+
+
 @pytest.mark.parametrize(
     ("step", "overlap"),
     [
@@ -358,6 +370,8 @@ def test_a_worker_that_dies_while_it_records_counts_each_outcome_once(
     parts = {name: dying}
     if method == "release_slot":
         parts = {"slots": world.slots(world.at(202), jobs=dying)}
+    if name == "rollups":
+        parts = {"counter": OutcomeCounter(world.jobs, world.executions, dying)}
     recorder = world.recorder(world.at(202), **parts)
     records = world.records(claimed, world.at(202), "group")
     with pytest.raises(killed):
@@ -369,6 +383,7 @@ def test_a_worker_that_dies_while_it_records_counts_each_outcome_once(
         assert set(found.values()) <= {"success", "skipped:overlap"}
         assert found[100] == found[200] == found[900] == "success"
         assert_all_is_well(world, job)
+        assert rolled_up(world, job) == Counter(status.partition(":")[0] for status in found.values())
 
 
 @pytest.mark.parametrize("step", ["before the record", "after the record"])
