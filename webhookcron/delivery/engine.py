@@ -321,7 +321,7 @@ class Engine:
             circuits = len(self._circuit_changes)
             while self._ended:
                 claim, origin, call, started_at, request, result = self._ended.popleft()
-                self._in_flight.end(call, clock, answered=result.status is not None)
+                self._in_flight.end(call, clock, answered=_answered(request, result))
                 pause = self._breakers.ended(origin, reached(request, result), clock)
                 if pause is not None:
                     self._circuit_changes.append((origin, pause))
@@ -329,6 +329,13 @@ class Engine:
             if len(self._backlog) or len(self._circuit_changes) > circuits:
                 self._changed.notify()
         self._recorder.put(results)
+
+
+def _answered(request: HttpRequest | None, result: HttpResult) -> bool | None:
+    """Whether the call's own host answered; None when nothing was sent to it, as without an OAuth token."""
+    if result.status is not None or result.redirects:
+        return True
+    return None if request is None else False
 
 
 def _context(claim: Claim) -> FireContext:

@@ -104,11 +104,12 @@ class InFlight:
         self._started.append((now, self._next_call, host))
         return self._next_call
 
-    def end(self, call: int, now: float, *, answered: bool) -> None:
-        """A call is over; its place is free, and its host known by it."""
+    def end(self, call: int, now: float, *, answered: bool | None) -> None:
+        """A call is over; its place is free, and its host known by it, unless `answered` is None: it was not asked."""
         host, started = self._calls.pop(call)
-        quick = answered and now - started < SLOW_AFTER.total_seconds()
-        self._learn(host, Pace.QUICK if quick else Pace.SLOW)
+        if answered is not None:
+            quick = answered and now - started < SLOW_AFTER.total_seconds()
+            self._learn(host, Pace.QUICK if quick else Pace.SLOW)
         self._add(host, -1)
 
     def look_at_slow_ones(self, now: float) -> None:

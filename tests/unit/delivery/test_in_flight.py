@@ -83,6 +83,16 @@ def test_a_host_is_known_by_its_last_call() -> None:
     assert calls.pace_of("a") is Pace.QUICK
 
 
+def test_a_call_that_never_asked_its_host_says_nothing_about_it() -> None:
+    calls = InFlight(8, 8)
+    calls.end(calls.start("a", 0.0), 0.1, answered=None)
+    assert calls.pace_of("a") is Pace.UNKNOWN
+
+    made_quick(calls, "a")
+    calls.end(calls.start("a", 1.0), 1.1, answered=None)
+    assert (calls.pace_of("a"), len(calls), calls.room()) == (Pace.QUICK, 0, 8)
+
+
 def test_a_call_under_way_for_too_long_makes_its_host_a_slow_one() -> None:
     calls = InFlight(most=10, most_per_host=10)
     made_quick(calls, "a")
