@@ -33,6 +33,7 @@ from webhookcron.delivery.caller import WebhookCaller
 from webhookcron.delivery.claimer import Claimer, EndedClaim
 from webhookcron.delivery.counting import OutcomeCounter
 from webhookcron.delivery.engine import Engine
+from webhookcron.delivery.failure_log import log_failures
 from webhookcron.delivery.intake import OriginsOfJobs
 from webhookcron.delivery.oauth import OAuthTokens
 from webhookcron.delivery.overlap import OverlapSlots
@@ -384,12 +385,12 @@ def _observer(
     metrics: WorkerMetrics, traces: Traces | None
 ) -> Callable[[Sequence[CallResult | EndedClaim], Sequence[Record]], None]:
     """Who is told of each group of results that was written."""
-    if traces is None:
-        return metrics.recorded
 
     def observe(group: Sequence[CallResult | EndedClaim], records: Sequence[Record]) -> None:
         metrics.recorded(group, records)
-        traces.recorded(group, records)
+        log_failures(records)
+        if traces is not None:
+            traces.recorded(group, records)
 
     return observe
 

@@ -159,6 +159,7 @@ class Sweep:
                     push.append(execution.id)
                 case ExecutionStatus.RUNNING:
                     lost += 1
+                    log.info("attempt.lost", job_id=execution.job_id, execution_id=execution.id)
                     update, again = self._lease_ran_out(execution, now)
                     updates.append(update)
                     if again:
