@@ -80,9 +80,7 @@ class PreviewService:
         job = self._platform.jobs.get(job_id, owner_id=principal.owner_filter)
         now = stored_now(self._platform.clock)
         left = _runs_left(job)
-        pending = job.status is JobStatus.ACTIVE and job.schedule.type is ScheduleType.ONCE
-        after = job.handled_through if pending else now
-        return preview(job.schedule, after, count if left is None else min(count, left))
+        return preview(job.schedule, _shown_after(job, now), count if left is None else min(count, left))
 
 
 def preview(schedule: Schedule, after: datetime, count: int) -> Preview:
@@ -96,6 +94,15 @@ def preview(schedule: Schedule, after: datetime, count: int) -> Preview:
         fire_times=[FireTime(moment, moment.astimezone(tz)) for moment in moments],
         clock_changes=clock_change_notes(schedule, after, changes_until),
     )
+
+
+def _shown_after(job: Job, now: datetime) -> datetime:
+    """The moment after which next fire times are shown: one that still waits for its jitter comes first."""
+    if job.status is not JobStatus.ACTIVE:
+        return now
+    if job.schedule.type is ScheduleType.ONCE:
+        return job.handled_through
+    return max(job.handled_through, now - timedelta(milliseconds=job.policies.jitter_ms))
 
 
 def _runs_left(job: Job) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -51,6 +52,25 @@ def test_a_schedule_can_be_shown_up_to_the_end_of_the_calendar(
     times = [fire_time["utc"] for fire_time in preview.get_json()["fireTimes"]]
     assert len(times) == 10 or year == 9_998
     assert all(f"{year}-12-30" < moment <= "9998-12-31T00:00:00.000Z" for moment in times)
+
+
+@pytest.mark.parametrize(("jitter_ms", "waiting"), [(3_600_000, 2), (0, 0)])
+def test_what_waits_for_its_jitter_is_shown_first(
+    caller: Any, platform: Any, jitter_ms: int, waiting: int
+) -> None:
+    job = caller.created(
+        interval="minute", intervalValue=1, startAt="2020-01-01T00:00:00Z", jitterMs=jitter_ms
+    )
+    upcoming = datetime.fromisoformat(job["nextRunAt"])
+    minute = timedelta(minutes=1)
+    platform.database["jobs"].update_one(
+        {"_id": job["id"]}, {"$set": {"handledThrough": upcoming - (waiting + 1) * minute}}
+    )
+    shown = caller("GET", f"/api/cron/{job['id']}/next?count=3").get_json()["fireTimes"]
+    times = [datetime.fromisoformat(fire_time["utc"]) for fire_time in shown]
+    # The minute may have turned meanwhile.
+    passed = 0 if waiting else (times[0] - upcoming) // minute
+    assert times == [upcoming + (n - waiting + passed) * minute for n in range(3)]
 
 
 def test_a_job_that_starts_in_thousands_of_years_shows_its_fire_times(caller: Any) -> None:
