@@ -19,6 +19,7 @@ SERVER = f"""
 import sys
 from gunicorn.app.base import BaseApplication
 from webhookcron.cli import gathering_worker
+from webhookcron.cli.gunicorn_server import server_options
 
 gathering_worker.HEAD_SECONDS = gathering_worker.BODY_SECONDS = float(sys.argv[2])
 gathering_worker.SEND_SECONDS = 1
@@ -27,15 +28,15 @@ def echo(environ, start_response):
     body = environ["wsgi.input"].read()
     if environ["PATH_INFO"] == "/large":
         body = bytes(50_000_000)
+    if environ["PATH_INFO"] == "/told":
+        body = repr([environ["wsgi.url_scheme"], environ["SCRIPT_NAME"]]).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 
 class Server(BaseApplication):
     def load_config(self):
-        for name, value in dict(
-            bind="fd://" + sys.argv[1], workers=1, threads={THREADS}, keepalive=30, graceful_timeout=10,
-            worker_class=gathering_worker.GatheringWorker, control_socket_disable=True,
-        ).items():
+        options = server_options("fd://" + sys.argv[1], workers=1, threads={THREADS})
+        for name, value in {{**options, "keepalive": 30}}.items():
             self.cfg.set(name, value)
 
     def load(self):
@@ -173,6 +174,18 @@ def test_what_is_no_request_is_refused(server: Server) -> None:
     connection = server.connect()
     connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
     assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_who_calls_from_loopback_is_not_believed(server: Server) -> None:
+    for made_up in (
+        b"X-Forwarded-Proto: https",
+        b"X-Forwarded-Ssl: on",
+        b"SCRIPT_NAME: /told",
+        b"PATH_INFO: /",
+    ):
+        connection = server.connect()
+        connection.sendall(b"GET /told HTTP/1.1\r\nHost: a\r\n" + made_up + b"\r\n\r\n")
+        assert answer(connection) == b"['http', '']"
 
 
 def test_it_stops_although_requests_are_begun(server: Server) -> None:

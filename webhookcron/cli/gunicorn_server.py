@@ -67,7 +67,21 @@ def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
 
     Raises NotShareable, and CommandFailed when no server process could make the app; its log line says why.
     """
-    options = {
+    options = server_options(bind, workers=workers, threads=threads) | {"child_exit": _forget_metrics}
+    maker = os.getpid()
+    with shared_between_processes():
+        try:
+            ApiServer(settings, options).run()
+        except SystemExit as end:
+            # Server processes, which are forked within, end here with the same code, and must keep it.
+            if os.getpid() == maker and end.code == Arbiter.WORKER_BOOT_ERROR:
+                raise CommandFailed("the API could not start; the line `api.not_started` says why") from None
+            raise
+
+
+def server_options(bind: str, *, workers: int, threads: int) -> dict[str, Any]:
+    """What gunicorn is told."""
+    return {
         "bind": bind,
         "workers": workers,
         "threads": threads,
@@ -80,17 +94,12 @@ def serve(settings: Settings, *, bind: str, workers: int, threads: int) -> None:
         "proc_name": "webhookcron-api",
         # A socket in the home directory that nothing here talks to.
         "control_socket_disable": True,
-        "child_exit": _forget_metrics,
+        # Whose word about scheme and path counts is for WEBHOOKCRON_TRUSTED_PROXIES to say, not for gunicorn, which
+        # would believe whatever comes from loopback.
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
+        "secure_scheme_headers": {},
     }
-    maker = os.getpid()
-    with shared_between_processes():
-        try:
-            ApiServer(settings, options).run()
-        except SystemExit as end:
-            # Server processes, which are forked within, end here with the same code, and must keep it.
-            if os.getpid() == maker and end.code == Arbiter.WORKER_BOOT_ERROR:
-                raise CommandFailed("the API could not start; the line `api.not_started` says why") from None
-            raise
 
 
 def _forget_metrics(_arbiter: Any, worker: Any) -> None:
