@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pymongo
 from checks import Result, check, read_calls
 from clocks import WrongClocks
 from editor import Editor
@@ -33,6 +34,7 @@ OVERTIME_SECONDS = 90.0
 LATE_MS = 8_000
 """Once everything runs again, no job may be behind by more: slow calls that are queued behind one another aside."""
 CATCH_UP_SECONDS = 60.0
+READING_SECONDS = 60.0
 RECOVERY_SECONDS = 240.0
 """The longest that is waited for executions to become final: three leases, or pushes that were lost twice."""
 
@@ -190,8 +192,10 @@ def _await_final(machine: Machine, chaos: Chaos) -> None:
 def _checked(machine: Machine, editor: Editor, end_ms: int) -> Result:
     database = machine.database
     fields = {"attempts.responseHeaders": 0, "attempts.requestHeaders": 0, "attempts.responseBody": 0}
-    executions: list[dict[str, Any]] = list(database["executions"].find({}, fields))
-    documents = {document["_id"]: document for document in database["jobs"].find()}
+    # The machine's own deadline is for single looks; this reads everything there is, and nothing is away any more.
+    with pymongo.timeout(READING_SECONDS):
+        executions: list[dict[str, Any]] = list(database["executions"].find({}, fields))
+        documents = {document["_id"]: document for document in database["jobs"].find()}
     return check(editor.jobs, executions, documents, read_calls(machine.calls_file), end_ms)
 
 
