@@ -35,6 +35,7 @@ LATE_MS = 8_000
 """Once everything runs again, no job may be behind by more: slow calls that are queued behind one another aside."""
 CATCH_UP_SECONDS = 60.0
 READING_SECONDS = 60.0
+"""For the whole log at the end."""
 RECOVERY_SECONDS = 240.0
 """The longest that is waited for executions to become final: three leases, or pushes that were lost twice."""
 
