@@ -85,6 +85,23 @@ def test_a_failure_is_seen_and_replayed(user: Any, receiver: Any, new_job: Calla
     user.sees("fine")
 
 
+def test_a_form_is_sent_once_however_often_its_button_is_pressed(user: Any) -> None:
+    user.open("/dashboard/jobs/new")
+    user.find("[data-open='#curl-dialog']")
+    held_back = user.run(
+        """
+        const form = document.querySelector("[data-job-form]");
+        const held = [];
+        addEventListener("submit", (event) => held.push(event.defaultPrevented));
+        form.requestSubmit();
+        form.requestSubmit();
+        return held;
+        """
+    )
+    assert held_back == [False, True]
+    user.sees("This could not be saved yet")
+
+
 def test_many_jobs_are_paused_at_once_after_a_question(
     user: Any, new_job: Callable[..., Any], shared_platform: Any
 ) -> None:

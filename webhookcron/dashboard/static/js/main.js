@@ -1,6 +1,7 @@
 // What every page does; what a single page does besides is named by its <main data-module="…">.
 import { keepCountdowns } from "./countdown.js";
 import { askBeforeSending } from "./dialogs.js";
+import { sendOnce } from "./once.js";
 import { keepFresh } from "./refresh.js";
 import { showLocalTimes } from "./times.js";
 import { startTheme } from "./theme.js";
@@ -19,6 +20,7 @@ keepFresh();
 startTheme();
 startCopying();
 askBeforeSending();
+sendOnce();
 
 for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
 document.querySelector("[data-focus-first]")?.focus();
