@@ -40,7 +40,7 @@ def test_the_watching_form_kills_its_group_once_the_parent_is_another() -> None:
     code = "import time; print('up', flush=True); time.sleep(60)"
     with watched(never_the_parent, sys.executable, "-c", code) as process:
         rest, _ = process.communicate()
-    assert rest in ("up\n", "")
+    assert "up\n".startswith(rest), "it may be killed within the line"
     assert process.returncode == -9
 
 
