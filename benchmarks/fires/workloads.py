@@ -16,6 +16,9 @@ from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 LEAD = timedelta(seconds=2)
 """Between the registration of the jobs and their first fire time."""
 
+WARM_UP = timedelta(seconds=2)
+"""How long steady jobs fire before the figures begin: first fires make connections and load definitions."""
+
 PATIENCE = timedelta(seconds=10)
 
 
@@ -28,6 +31,7 @@ def steady(stack: Stack, receiver: Receiver, jobs: int, seconds: int, *, aligned
         for number in range(jobs)
     ]
     stack.register(schedules, receiver.url, handled_through=start - timedelta(milliseconds=1))
+    start += WARM_UP
     _wait_until(stack, start)
     window = (start, start + timedelta(seconds=seconds))
     return _measure(stack, receiver, window, jobs * seconds) | {"jobs": jobs, "aligned": aligned}
@@ -123,24 +127,22 @@ def _measure(
     stack: Stack, receiver: Receiver, window: tuple[datetime, datetime], expected: int
 ) -> dict[str, Any]:
     before, receiver_before = stack.cpu_seconds(), receiver.cpu_seconds()
+    earlier = receiver.ask(do="report", from_ms=0, to_ms=2**60)["received"]
     _wait_until(stack, window[1])
     report = await_received(receiver, window, expected, PATIENCE)
     time.sleep(1.0)  # The records of the last calls are still being written.
     after, receiver_after = stack.cpu_seconds(), receiver.cpu_seconds()
     fires = max(report["received"], 1)
     # Jobs go on firing until they are forgotten, so CPU is shared out over all that arrived meanwhile.
-    everything = receiver.ask(do="report", from_ms=0, to_ms=2**60)
+    meanwhile = max(receiver.ask(do="report", from_ms=0, to_ms=2**60)["received"] - earlier, 1)
     return {
         **{key: value for key, value in report.items() if key != "last_arrival_ms"},
         "missing": expected - report["received"],
         "fires_per_second": round(fires / max((window[1] - window[0]).total_seconds(), 1), 1),
         "cpu_ms_per_fire": {
-            role: round((after[role] - before[role]) / max(everything["received"], 1) * 1000, 4)
-            for role in after
+            role: round((after[role] - before[role]) / meanwhile * 1000, 4) for role in after
         },
-        "receiver_cpu_ms_per_fire": round(
-            (receiver_after - receiver_before) / max(everything["received"], 1) * 1000, 4
-        ),
+        "receiver_cpu_ms_per_fire": round((receiver_after - receiver_before) / meanwhile * 1000, 4),
         "rss_mb": stack.rss_mb(),
     }
 
