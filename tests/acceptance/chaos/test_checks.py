@@ -182,6 +182,14 @@ def test_two_runs_at_a_time_of_a_job_that_does_not_overlap_are_found(run: Run) -
     assert any("before the end of" in problem for problem in run.result().problems)
 
 
+def test_runs_one_after_the_other_are_in_order_although_the_clocks_of_their_workers_differ(run: Run) -> None:
+    run.calls[4].at = START + 8015
+    run.executions[4] |= {"startedAt": moment(START + 8016), "completedAt": moment(START + 9000)}
+    run.executions[3] |= {"startedAt": moment(START + 8232), "completedAt": moment(START + 8245)}
+
+    assert run.result().clean
+
+
 def test_calls_after_a_success_are_counted_as_repeats(run: Run) -> None:
     run.calls.append(run.call(run.executions[0]))
 
