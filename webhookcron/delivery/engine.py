@@ -216,6 +216,8 @@ class Engine:
 
     def _tell_circuits(self) -> None:
         """Tell of circuits that opened or closed, and put off what waits for origins whose circuit opened."""
+        if not self._circuit_changes:
+            return
         with self._changed:
             changes, self._circuit_changes = self._circuit_changes, []
             waiting = [
