@@ -14,7 +14,7 @@ from webhookcron.api.execution_schemas import ExecutionSchema
 from webhookcron.api.executions import AnyJobFields, LogFilterSchema
 from webhookcron.api.services import services
 from webhookcron.service.events import Stream
-from webhookcron.service.executions import LogQuery
+from webhookcron.service.execution_log import LogQuery
 from webhookcron.service.principals import Principal, Scope
 
 blueprint = Blueprint("Events", __name__, url_prefix="/api/events", description="Executions as they happen.")

@@ -16,7 +16,8 @@ from webhookcron.api.request_headers import IDEMPOTENCY_KEY_PARAMETER, idempoten
 from webhookcron.api.schema_base import BaseSchema, Flag, Moment, Text, WholeNumber, Word
 from webhookcron.api.services import services
 from webhookcron.core.executions import FINAL_STATUSES, Execution, ExecutionStatus
-from webhookcron.service.executions import MAX_AT_ONCE, LogQuery
+from webhookcron.service.execution_log import LogQuery
+from webhookcron.service.executions import MAX_AT_ONCE
 from webhookcron.service.principals import Principal, Scope
 
 blueprint = Blueprint(

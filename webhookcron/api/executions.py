@@ -16,7 +16,7 @@ from webhookcron.api.execution_schemas import ExecutionDetailSchema, ExecutionLi
 from webhookcron.api.schema_base import BaseSchema, CommaList, Moment, QueryNumber, Text, Word, length, said
 from webhookcron.api.services import services
 from webhookcron.core.executions import Execution, ExecutionStatus, Trigger
-from webhookcron.service.executions import Deletion, LogPage, LogQuery
+from webhookcron.service.execution_log import Deletion, LogPage, LogQuery
 from webhookcron.service.principals import Principal, Scope
 
 blueprint = Blueprint(

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from webhookcron.api.cursors import read_cursor
 from webhookcron.core.executions import ExecutionStatus, Trigger
-from webhookcron.service.executions import LogQuery
+from webhookcron.service.execution_log import LogQuery
 
 PER_PAGE = 50
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from webhookcron.core.errors import WebhookcronError
 from webhookcron.core.executions import Execution
 from webhookcron.service.errors import TooMany
-from webhookcron.service.executions import ExecutionService, LogQuery
+from webhookcron.service.execution_log import ExecutionLog, LogQuery
 from webhookcron.service.live_log import changed_since, cursor_of
 from webhookcron.service.principals import Principal
 
@@ -46,7 +46,7 @@ class EventService:
 
     def __init__(
         self,
-        executions: ExecutionService,
+        executions: ExecutionLog,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,

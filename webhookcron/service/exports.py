@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from webhookcron.core.executions import Execution
 from webhookcron.service.errors import TooMany
-from webhookcron.service.executions import ExecutionService, LogQuery
+from webhookcron.service.execution_log import ExecutionLog, LogQuery
 from webhookcron.service.principals import Principal
 
 AT_A_TIME = 200
@@ -20,7 +20,7 @@ MOST_EXPORTS = 2
 class ExportService:
     """Streams executions."""
 
-    def __init__(self, executions: ExecutionService) -> None:
+    def __init__(self, executions: ExecutionLog) -> None:
         self._executions = executions
         self._room = threading.BoundedSemaphore(MOST_EXPORTS)
 

@@ -17,7 +17,7 @@ from webhookcron.dashboard.guard import Viewer, signed_in
 from webhookcron.dashboard.log_filters import log_query
 from webhookcron.dashboard.template_tools import viewer_zone
 from webhookcron.service.errors import Invalid
-from webhookcron.service.executions import LogPage
+from webhookcron.service.execution_log import LogPage
 from webhookcron.service.live_log import cursor_of
 
 _FILTERS = ("status", "trigger", "job", "from", "to")

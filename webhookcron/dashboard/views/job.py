@@ -14,7 +14,7 @@ from webhookcron.dashboard.job_form_values import payload_text
 from webhookcron.dashboard.state import dashboard
 from webhookcron.dashboard.template_tools import clipped
 from webhookcron.service.definition_fields import definition_fields
-from webhookcron.service.executions import LogQuery
+from webhookcron.service.execution_log import LogQuery
 
 NEXT_SHOWN = 6
 RUNS_DRAWN = 60

@@ -17,7 +17,7 @@ from webhookcron.dashboard.guard import Viewer, signed_in
 from webhookcron.dashboard.log_filters import log_query
 from webhookcron.dashboard.state import dashboard
 from webhookcron.dashboard.template_tools import viewer_zone
-from webhookcron.service.executions import LogQuery
+from webhookcron.service.execution_log import LogQuery
 from webhookcron.service.live_log import changed_since, cursor_of
 
 LOOK_EVERY_SECONDS = 1.0

@@ -15,7 +15,7 @@ from webhookcron.dashboard.guard import Viewer, signed_in
 from webhookcron.dashboard.log_filters import GROUPS
 from webhookcron.dashboard.state import dashboard
 from webhookcron.service.activity import Activity
-from webhookcron.service.executions import LogQuery
+from webhookcron.service.execution_log import LogQuery
 from webhookcron.service.job_queries import JobQuery
 
 FAILURES_SHOWN = 6
