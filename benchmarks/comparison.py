@@ -21,11 +21,11 @@ from multiprocessing.connection import Connection
 import psutil
 from fires.stack import Stack, StackOptions, running
 
-from webhookcron import wiring
 from webhookcron.config import load_settings
 from webhookcron.core.schedules import Schedule, ScheduleType
 from webhookcron.logs import configure_logging
 from webhookcron.ticks.comparison import SECOND_LOOK_AFTER, FullComparison
+from webhookcron.wiring.platform import connect
 
 JOBS = 100_000
 DAMAGED_SHARE = 0.01
@@ -85,7 +85,7 @@ def _compared(environment: Mapping[str, str]) -> dict[str, float]:
 def _compare(environment: dict[str, str], answer: Connection) -> None:
     os.environ.update(environment)
     configure_logging("error")
-    platform = wiring.connect(load_settings(environment, role="ticker"), part="benchmark")
+    platform = connect(load_settings(environment, role="ticker"), part="benchmark")
     comparison = FullComparison(jobs=platform.jobs, source=platform.source)
     platform.clock.read()
     before = psutil.Process().memory_info().rss / 1e6

@@ -112,7 +112,8 @@ def _metrics(health: HealthService, platform: Platform) -> ApiMetrics:
 
 def _connected(settings: Settings) -> Platform:
     # Connecting brings the drivers along, which importing this module does not need.
-    from webhookcron.wiring import connect, prepare_database
+    from webhookcron.wiring.database import prepare_database
+    from webhookcron.wiring.platform import connect
 
     platform = connect(settings, part="api")
     try:

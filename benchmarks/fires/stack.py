@@ -20,7 +20,6 @@ import psutil
 import requests
 from bson import ObjectId
 
-from webhookcron import wiring
 from webhookcron.config import load_settings
 from webhookcron.core.executions import from_ms, to_ms
 from webhookcron.core.jobs import Job
@@ -30,6 +29,8 @@ from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server
 from webhookcron.storage.api_keys import generate_key
 from webhookcron.storage.job_documents import tick_job_of
 from webhookcron.ticks.mirroring import mirror_entries
+from webhookcron.wiring.database import ensure_admin_key, ensure_indexes
+from webhookcron.wiring.platform import Platform, connect
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -53,7 +54,7 @@ class StackOptions:
 class Stack:
     """A running platform."""
 
-    platform: wiring.Platform
+    platform: Platform
     processes: dict[str, list[psutil.Process]]
     environment: dict[str, str]
     _children: list[subprocess.Popen[Any]] = field(default_factory=list)
@@ -76,7 +77,7 @@ class Stack:
     def api(self) -> Iterator[tuple[str, str]]:
         """An API process; its URL and an admin key."""
         key = generate_key()
-        wiring.ensure_admin_key(self.platform.settings, key)
+        ensure_admin_key(self.platform.settings, key)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -134,7 +135,7 @@ class Stack:
         """Empty the platform between two workloads."""
         self.platform.database["jobs"].drop()
         self.platform.database["executions"].drop()
-        wiring.ensure_indexes(self.platform.settings)
+        ensure_indexes(self.platform.settings)
         for ids in list(self.platform.source.job_ids()):
             self.platform.source.remove([(job_id, 2**52) for job_id in ids])
 
@@ -164,9 +165,9 @@ def running(options: StackOptions) -> Iterator[Stack]:
             environment["WEBHOOKCRON_LOG_LEVEL"] = "warning"
             environment["WEBHOOKCRON_DRAIN_SECONDS"] = "1"
             environment.update(options.environment)
-            platform = wiring.connect(load_settings(environment, role="api"), part="benchmark")
+            platform = connect(load_settings(environment, role="api"), part="benchmark")
             _await(platform)
-            wiring.ensure_indexes(platform.settings)
+            ensure_indexes(platform.settings)
             for role, count in (("ticker", options.tickers), ("worker", options.workers)):
                 for _ in range(count):
                     start(role, [sys.executable, "-P", "-m", "webhookcron", role], env=environment)
@@ -217,7 +218,7 @@ def _start_redis(start: Any, directory: Path) -> str:
     return f"unix://{socket}"
 
 
-def _await(platform: wiring.Platform) -> None:
+def _await(platform: Platform) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -230,7 +231,7 @@ def _await(platform: wiring.Platform) -> None:
             time.sleep(0.05)
 
 
-def _await_parts(platform: wiring.Platform, options: StackOptions) -> None:
+def _await_parts(platform: Platform, options: StackOptions) -> None:
     """Wait until all tickers and workers have told that they are there; on a busy machine they take their time."""
     deadline = time.monotonic() + 120
     while True:

@@ -56,7 +56,7 @@ def ticker() -> None:
     Any number may run; a fire time still makes exactly one execution.
     """
     settings = settings_from_environment("ticker")
-    from webhookcron.wiring import run_ticker
+    from webhookcron.wiring.ticker import run_ticker
 
     with _newer_schema_told():
         run_ticker(settings)
@@ -69,7 +69,7 @@ def worker() -> None:
     Any number may run.
     """
     settings = settings_from_environment("worker")
-    from webhookcron.wiring import run_worker
+    from webhookcron.wiring.worker import run_worker
 
     with _newer_schema_told():
         run_worker(settings)

@@ -26,7 +26,7 @@ output_option = click.option(
 def indexes() -> None:
     """Create the indexes that are missing in MongoDB (the API does so at its start, too)."""
     settings = settings_from_environment("setup")
-    from webhookcron.wiring import ensure_indexes
+    from webhookcron.wiring.database import ensure_indexes
 
     with store_needed():
         made = ensure_indexes(settings)
@@ -54,7 +54,7 @@ def admin_key(output: Path | None) -> None:
     """
     settings = settings_from_environment("setup")
     from webhookcron.storage.api_keys import generate_key
-    from webhookcron.wiring import ensure_admin_key, ensure_indexes
+    from webhookcron.wiring.database import ensure_admin_key, ensure_indexes
 
     # The file comes first: a process that dies in between leaves a key that the next call makes valid.
     key = generate_key() if output is None else kept_secret(output, generate_key())

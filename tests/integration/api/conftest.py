@@ -18,7 +18,7 @@ from webhookcron.app import create_app
 from webhookcron.config import Settings
 from webhookcron.storage.indexes import ensure_indexes
 from webhookcron.ticks.scheduler import Scheduler
-from webhookcron.wiring import Platform, connect
+from webhookcron.wiring.platform import Platform, connect
 
 Pushed = list[str]
 

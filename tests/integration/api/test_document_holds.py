@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from webhookcron.app import create_app
-from webhookcron.wiring import target_policy
+from webhookcron.wiring.platform import target_policy
 
 EXAMPLES = 12
 """Of each operation, each for a caller with a key and for nobody."""

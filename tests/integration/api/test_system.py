@@ -16,7 +16,7 @@ from webhookcron.api.openapi import operations
 from webhookcron.api.openapi_examples import BY_OPERATION, BY_SCHEMA
 from webhookcron.app import create_app
 from webhookcron.config import Settings
-from webhookcron.wiring import connect
+from webhookcron.wiring.platform import connect
 
 NOWHERE = "127.0.0.1:1"
 
@@ -74,7 +74,7 @@ def test_requests_are_answered_while_a_store_is_away(away: tuple[str, Any]) -> N
 
 def test_the_app_starts_while_mongodb_is_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     without = connect(replace(settings, mongodb_uri=f"mongodb://{NOWHERE}/x"), part="api")
-    monkeypatch.setattr("webhookcron.wiring.connect", lambda _, part: without)
+    monkeypatch.setattr("webhookcron.wiring.platform.connect", lambda _, part: without)
     with contextlib.closing(without):
         app = create_app(without.settings)
         assert app.test_client().get("/health/live").status_code == 200
@@ -82,7 +82,7 @@ def test_the_app_starts_while_mongodb_is_away(settings: Settings, monkeypatch: p
 
 def test_the_app_brings_its_indexes_along(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = connect(settings, part="api")
-    monkeypatch.setattr("webhookcron.wiring.connect", lambda _, part: fresh)
+    monkeypatch.setattr("webhookcron.wiring.platform.connect", lambda _, part: fresh)
     with contextlib.closing(fresh):
         create_app(settings)
         assert "checkAt_1" in fresh.database["executions"].index_information()

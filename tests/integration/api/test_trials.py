@@ -15,7 +15,7 @@ from flask import Flask
 
 from webhookcron.app import create_app
 from webhookcron.config import Settings
-from webhookcron.wiring import target_policy
+from webhookcron.wiring.platform import target_policy
 
 
 class Target(ThreadingHTTPServer):

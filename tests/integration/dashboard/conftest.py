@@ -23,7 +23,7 @@ from webhookcron.core.jobs import Job
 from webhookcron.service.principals import ALL_SCOPES, Principal
 from webhookcron.storage.indexes import ensure_indexes
 from webhookcron.ticks.scheduler import Scheduler
-from webhookcron.wiring import Platform, connect
+from webhookcron.wiring.platform import Platform, connect
 
 PASSWORD = "correct horse battery"
 

@@ -140,7 +140,7 @@ def test_without_traces_nothing_of_them_is_loaded_and_the_packages_need_not_be_t
     code = (
         "import sys\n"
         "sys.modules['opentelemetry'] = None\n"
-        "import webhookcron.wiring, webhookcron.app, webhookcron.cli\n"
+        "import webhookcron.wiring.worker, webhookcron.wiring.ticker, webhookcron.app, webhookcron.cli\n"
         "print([name for name in sys.modules if name.startswith('webhookcron.tracing')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
