@@ -74,8 +74,12 @@ class Instances:
             )
         instances: list[Instance] = []
         for member, score in found:
-            role, host, pid = member.split(" ")
-            instances.append(Instance(role, host, int(pid), from_ms(int(score))))
+            match member.split(" "):
+                case [role, host, pid] if pid.isascii() and pid.isdigit():
+                    instances.append(Instance(role, host, int(pid), from_ms(int(score))))
+                case _:
+                    # Of another release, or of whoever else writes there: no reason to know of none.
+                    log.debug("instance.unreadable", member=member[:200])
         return sorted(instances, key=lambda instance: (instance.role, instance.host, instance.pid))
 
     @contextmanager

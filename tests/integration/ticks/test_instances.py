@@ -45,6 +45,16 @@ def test_who_gave_a_sign_of_life_lately_is_seen(instances: Instances, clock: Clo
     assert [instance.role for instance in instances.seen()] == ["ticker"]
 
 
+@pytest.mark.parametrize("member", ["", "api", "api a", "api a x", "api a 7 new"])
+def test_a_sign_that_cannot_be_read_hides_no_other(
+    instances: Instances, redis_client: Any, clock: Clock, member: str
+) -> None:
+    instances.beat("api", host="a", pid=1)
+    redis_client.zadd("wc:{0}:instances", {member: clock.moment.timestamp() * 1000})
+
+    assert [instance.pid for instance in instances.seen()] == [1]
+
+
 def test_who_leaves_is_not_seen(instances: Instances) -> None:
     instances.beat("api", host="a", pid=1)
     instances.leave("api", host="a", pid=1)
