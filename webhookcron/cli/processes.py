@@ -10,6 +10,7 @@ import click
 
 from webhookcron.cli.environment import settings_from_environment
 from webhookcron.cli.errors import CommandFailed, WrongSetting
+from webhookcron.cli.garbage import collect_rarely
 from webhookcron.config import Settings
 
 
@@ -58,6 +59,7 @@ def ticker() -> None:
     settings = settings_from_environment("ticker")
     from webhookcron.wiring.ticker import run_ticker
 
+    collect_rarely()
     with _newer_schema_told():
         run_ticker(settings)
 
@@ -71,6 +73,7 @@ def worker() -> None:
     settings = settings_from_environment("worker")
     from webhookcron.wiring.worker import run_worker
 
+    collect_rarely()
     with _newer_schema_told():
         run_worker(settings)
 
