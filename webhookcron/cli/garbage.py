@@ -12,7 +12,7 @@ hardly anything on their way is a cycle: what a fire needs is freed as its last 
 def collect_rarely() -> None:
     """Look for cycles after many fires instead of after a few, and never through what is loaded now.
 
-    To be called when the program is loaded: its code and tables, some 150,000 objects, stay for as long as it runs.
+    To be called when the program is loaded: its code and tables, some 80,000 objects, stay for as long as it runs.
     """
     gc.set_threshold(NEW_OBJECTS, 20, 50)
     gc.collect()

@@ -122,9 +122,9 @@ class FollowedRedirect:
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
-    """One HTTP request made for an execution."""
+    """One HTTP request made for an execution. Treated as immutable; one is made per fire, so it is not frozen."""
 
     number: int
     """From 1; a retry has the next number."""

@@ -111,11 +111,15 @@ def _body_text(body: bytes, content_type: str | None) -> tuple[str, bool]:
 
 
 def _phases(phases: Phases) -> dict[str, float]:
-    named = {
-        "nameLookupMs": phases.name_lookup,
-        "connectMs": phases.connect,
-        "tlsMs": phases.tls,
-        "firstByteMs": phases.first_byte,
-        "totalMs": phases.total,
-    }
-    return {name: round(value, 1) for name, value in named.items() if value is not None}
+    name_lookup, connect, tls, first_byte, total = phases
+    if name_lookup is connect is tls is None and first_byte is not None:
+        # On a kept connection, as most calls are.
+        return {"firstByteMs": round(first_byte, 1), "totalMs": round(total, 1)}
+    named = (
+        ("nameLookupMs", name_lookup),
+        ("connectMs", connect),
+        ("tlsMs", tls),
+        ("firstByteMs", first_byte),
+        ("totalMs", total),
+    )
+    return {name: round(value, 1) for name, value in named if value is not None}
