@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,9 @@ from webhookcron.logs import escape_control_characters
 
 PIPE_WIDTH = 240
 """Columns in a pipe or a file, where nothing has to fit a window."""
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+"""Seconds of each unit of a duration, the largest first."""
 
 STATUS_STYLES = {
     "active": "green",
@@ -81,15 +85,35 @@ def moment_cell(text: str | None, now: datetime) -> Text:
     return Text.assemble(f"{moment:%Y-%m-%d %H:%M:%S}", (f" {_distance(moment, now)}", "dim"))
 
 
+def distance_cell(text: str | None, now: datetime) -> Text:
+    """How far from now a moment of an answer is: what `moment_cell` is shortened to where space is scarce."""
+    return cell(None if text is None else _distance(datetime.fromisoformat(text), now))
+
+
+def fits(screen: Console, made: Table) -> bool:
+    """Whether a terminal shows the table without folding a value. Pipes and files have room for all."""
+    if not screen.is_terminal:
+        return True
+    endless = screen.options.update(width=100_000)
+    return Measurement.get(screen, endless, made).maximum <= screen.width
+
+
+def duration_words(duration: timedelta) -> str:
+    """A duration from a second up in its units, such as `1 d`, `23 h` or `2 d 3 h 5 min`; `0 s` for none."""
+    rest = round(duration.total_seconds())
+    parts = []
+    for size, unit in _UNITS:
+        amount, rest = divmod(rest, size)
+        if amount:
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts) or "0 s"
+
+
 def _distance(moment: datetime, now: datetime) -> str:
     seconds = round((moment - now).total_seconds())
     amount = abs(seconds)
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if amount >= size:
-            text = f"{amount // size} {unit}"
-            break
-    else:
-        text = f"{amount} s"
+    size, unit = next((size, unit) for size, unit in _UNITS if amount >= size or size == 1)
+    text = f"{amount // size} {unit}"
     return f"in {text}" if seconds > 0 else f"{text} ago"
 
 

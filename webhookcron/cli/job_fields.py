@@ -13,8 +13,10 @@ from webhookcron.cli.errors import WrongSetting
 
 _EVERY = re.compile(r"\s*(\d{1,10})?\s*(second|minute|hour|day|week|month|year|s|m|min|h|d|w)s?\s*", re.ASCII)
 _UNITS = {"s": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day", "w": "week"}
-_IN = re.compile(r"\s*(\d{1,10})\s*(ms|s|m|min|h|d)\s*", re.ASCII)
-_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_IN = re.compile(r"\s*(\d{1,10})\s*(ms|(?:second|minute|hour|day|week|s|m|min|h|d|w)s?)\s*", re.ASCII)
+_MILLISECONDS = {
+    "ms": 1, "second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "week": 604_800_000,
+}  # fmt: skip
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -93,8 +95,9 @@ def delay_ms_of(text: str) -> int:
     """Milliseconds of `30s`, `10m` or `2h`. Raises WrongSetting."""
     match = _IN.fullmatch(text.lower())
     if match is None:
-        raise WrongSetting(f"--in must be like 500ms, 30s, 10m, 2h or 1d, not {text!r}")
-    return int(match[1]) * _MILLISECONDS[match[2]]
+        raise WrongSetting(f"--in must be like '10 minutes', 500ms, 30s, 2h or 1d, not {text!r}")
+    unit = match[2] if match[2] in ("ms", "s") else match[2].removesuffix("s")
+    return int(match[1]) * _MILLISECONDS[_UNITS.get(unit, unit)]
 
 
 def _file_fields(file: Any) -> dict[str, Any]:

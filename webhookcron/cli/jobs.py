@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from webhookcron.cli.connection import api_command, json_option
 from webhookcron.cli.console import (
     cell,
     console,
+    distance_cell,
+    fits,
     is_interactive,
     moment_cell,
     print_json,
@@ -86,21 +91,33 @@ def list_(
         click.echo("No jobs.")
         return
     now = api.now()
+    screen = console()
+    made = _job_table(found, moment_cell, now, ("NEXT RUN (UTC)", "LAST RUN (UTC)"))
+    screen.print(
+        made if fits(screen, made) else _job_table(found, distance_cell, now, ("NEXT RUN", "LAST RUN"))
+    )
+
+
+def _job_table(
+    found: list[dict[str, Any]],
+    shown: Callable[[str | None, datetime], Text],
+    now: datetime,
+    heads: tuple[str, str],
+) -> Table:
     rows = [
         (
             cell(job["name"], "bold"),
             cell(job["key"]),
             status_cell(job["status"]),
             cell(schedule_text(job)),
-            moment_cell(job["nextRunAt"], now),
-            moment_cell(job["lastRunAt"], now),
+            shown(job["nextRunAt"], now),
+            shown(job["lastRunAt"], now),
             status_cell(job["lastStatus"]),
             cell(f"{job['successfulRuns']}/{job['totalRuns']}"),
         )
         for job in found
     ]
-    columns = ("NAME", "KEY", "STATUS", "SCHEDULE", "NEXT RUN (UTC)", "LAST RUN (UTC)", "LAST", "OK")
-    console().print(table(columns, rows, right=("OK",)))
+    return table(("NAME", "KEY", "STATUS", "SCHEDULE", *heads, "LAST", "OK"), rows, right=("OK",))
 
 
 @jobs.command(short_help="Show a job.")
@@ -272,7 +289,8 @@ def schedule_text(job: dict[str, Any]) -> str:
         plural = "s" if job["intervalValue"] != 1 else ""
         text = f"every {job['intervalValue']} {job['interval']}{plural}"
     else:
-        text = f"once {job['runAt']}"
+        # A moment is in UTC whatever the zone of the job, as the other moments of the list are.
+        return f"once {datetime.fromisoformat(job['runAt']):%Y-%m-%d %H:%M:%S} UTC"
     return text if job["timezone"] == "UTC" else f"{text} {job['timezone']}"
 
 

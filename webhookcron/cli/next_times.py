@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from webhookcron.cli.connection import json_option
-from webhookcron.cli.console import cell, console, print_json, table
+from webhookcron.cli.console import cell, console, duration_words, print_json, table
 from webhookcron.cli.errors import WrongSetting
 
 MAX_COUNT = 1000
@@ -93,4 +93,4 @@ def _utc(moment: datetime) -> str:
 
 def _gap(earlier: datetime | None, moment: datetime) -> str:
     # Of one zone, Python would subtract wall times.
-    return "" if earlier is None else str(moment.astimezone(UTC) - earlier.astimezone(UTC))
+    return "" if earlier is None else duration_words(moment.astimezone(UTC) - earlier.astimezone(UTC))
