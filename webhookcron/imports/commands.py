@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from webhookcron.imports.curl import curl_request
-from webhookcron.imports.errors import NotImportable
+from webhookcron.imports.errors import NotImportable, RunsAnotherProgram
 from webhookcron.imports.requests import ImportedRequest, finished, marked, request_fields
 from webhookcron.imports.shell_words import Command, Line, read_line
 from webhookcron.imports.wget import wget_request
@@ -78,7 +78,7 @@ def import_command(
         raise NotImportable("it sets a variable for its command")
     tool = PurePosixPath(words[0]).name if words else ""
     if tool not in _TOOLS:
-        raise NotImportable(f"it runs {tool or 'nothing'}, not curl or wget")
+        raise RunsAnotherProgram(tool or "nothing", words[1] if len(words) > 1 else None)
     request = _TOOLS[tool](words[1:])
     request.timeout_seconds = request.timeout_seconds or policies.pop("timeout_seconds", None)
     policies.pop("timeout_seconds", None)
@@ -159,9 +159,34 @@ def _unwrap_flock(words: list[str], policies: dict[str, Any], notes: list[str]) 
     return rest
 
 
+def _unwrap_sudo(words: list[str], policies: dict[str, Any], notes: list[str]) -> list[str]:
+    """sudo(8): which user made the call means nothing to a webhook."""
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option == "--":
+            break
+        if option in ("-i", "--login", "-s", "--shell"):
+            raise NotImportable(f"it runs its command by a shell (sudo {option})")
+        if option in ("--user", "--group") or re.fullmatch(r"-[AbEHknPS]*[ug]", option):
+            del rest[:1]
+        elif not re.fullmatch(r"-[AbEHknPS]*([ug].+)?|--(user|group)=.*|--[a-z-]+", option):
+            raise NotImportable(f"the option {option} of its sudo is not known here")
+    return rest
+
+
+def _unwrap_plain(words: list[str], policies: dict[str, Any], notes: list[str]) -> list[str]:
+    """Programs whose arguments are the command, and which change nothing about the call."""
+    return list(words)
+
+
 _WRAPPERS: Mapping[str, Callable[[list[str], dict[str, Any], list[str]], list[str]]] = {
     "timeout": _unwrap_timeout,
     "nice": _unwrap_nice,
     "ionice": _unwrap_nice,
     "flock": _unwrap_flock,
+    "sudo": _unwrap_sudo,
+    "chronic": _unwrap_plain,
+    "exec": _unwrap_plain,
+    "nohup": _unwrap_plain,
 }

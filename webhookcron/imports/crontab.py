@@ -12,11 +12,12 @@ from crontab import CronItem, CronTab
 from webhookcron.core.schedules import Schedule, ScheduleType
 from webhookcron.core.zones import zone
 from webhookcron.imports.commands import import_command
-from webhookcron.imports.errors import NotImportable
+from webhookcron.imports.errors import NotImportable, RunsAnotherProgram
 from webhookcron.imports.names import key_of, name_of_request
 
 _VARIABLE = re.compile(r"""\s*(["']?)([A-Za-z_][A-Za-z0-9_]*)\1\s*=\s*(.*?)\s*""", re.DOTALL)
 _CALLS = re.compile(r"\b(?:curl|wget)\b")
+_CALL = re.compile(r"(?:\S*/)?(?:curl|wget)")
 # The line that names the columns, as every distribution's /etc/crontab has it.
 _COLUMN_HEADS = re.compile(r"\bdom\b.*\bdow\b|^[-+|*. ]*$")
 _PROSE_LENGTH = 80
@@ -132,7 +133,7 @@ class _Importer:
             imported = import_command(command, prefix=prefix, variables=self._variables)
             self._check_schedule(expression)
         except NotImportable as error:
-            self._refuse(number, line, str(error))
+            self._refuse(number, line, f"{error}{self._hint(error)}")
             return
         name = comment or name_of_request(imported.fields["webhookUrl"])
         job = {
@@ -147,6 +148,15 @@ class _Importer:
         self._result.notes += [Remark(number, line, note) for note in imported.notes]
         for variable, meaning in imported.variables.items():
             self._result.variables.setdefault(variable, f"{meaning} in line {number}")
+
+    def _hint(self, error: NotImportable) -> str:
+        if (
+            self._system
+            or not isinstance(error, RunsAnotherProgram)
+            or not _CALL.fullmatch(error.follows or "")
+        ):
+            return ""
+        return f"; if {error.program} is a user, as in /etc/crontab, import with --system"
 
     def _parts(self, line: str) -> tuple[str, str]:
         """The schedule as written, and the command, of a line."""

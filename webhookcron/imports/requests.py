@@ -19,6 +19,8 @@ FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
 _SECRET_NAME = re.compile(r"(?i)token|secret|passw|api[-_]?key|auth|session|credential|signature")
+# Browsers copy them along with what somebody asked for; the platform's own connection has its own.
+_OF_THE_CONNECTION = frozenset({"connection", "content-length", "keep-alive", "te"})
 # While a command is taken apart, a reference is a name between two private characters: its `${…}` would be syntax.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARKED = re.compile(f"{_OPEN}([A-Za-z0-9_]+){_CLOSE}")
@@ -128,6 +130,8 @@ def _headers(request: ImportedRequest, reference: Reference) -> tuple[dict[str, 
     headers: dict[str, str] = {}
     secret: list[str] = []
     for name, value in request.headers.items():
+        if name.lower() in _OF_THE_CONNECTION or (name.lower() == "host" and value == _host(request.url)):
+            continue
         try:
             check_header_name(name)
         except ValueError as error:
@@ -139,6 +143,11 @@ def _headers(request: ImportedRequest, reference: Reference) -> tuple[dict[str, 
         else:
             headers[name] = value
     return headers, secret
+
+
+def _host(url: str) -> str:
+    """The Host header that a call of this URL has anyway."""
+    return urlsplit(url if "://" in url else f"http://{url}").netloc.rpartition("@")[2]
 
 
 def _payload(request: ImportedRequest, method: str, content_type: str | None) -> dict[str, Any]:

@@ -125,6 +125,26 @@ def test_a_text_that_looks_like_a_reference_stays_a_text() -> None:
 
 
 @pytest.mark.parametrize(
+    "before",
+    ["sudo", "sudo -u www-data", "sudo -nHuwww-data", "sudo -nu www-data --", "sudo --user=www-data -g adm",
+     "sudo --user www-data", "chronic", "nohup", "exec", "/usr/bin/sudo -n timeout 30 nice -n 5"],
+)  # fmt: skip
+def test_who_makes_a_call_and_beside_what_means_nothing_to_a_job(before: str) -> None:
+    fields = fields_of(f"{before} curl {URL}")
+
+    assert {**fields, "timeoutMs": None} == {"webhookUrl": URL, "method": "GET", "timeoutMs": None}
+
+
+def test_headers_that_belong_to_the_connection_of_a_browser_are_left_out() -> None:
+    command = (
+        f"curl {URL} -H 'Host: example.com' -H 'Connection: keep-alive' -H 'Content-Length: 7' -H 'TE: trailers' "
+        "-H 'X-Team: crm' -H 'Content-Type: application/json' --data-raw '{\"a\":1}'"
+    )
+
+    assert fields_of(command) == {"webhookUrl": URL, "headers": {"X-Team": "crm"}, "payload": {"a": 1}}
+
+
+@pytest.mark.parametrize(
     ("command", "reason"),
     [
         (f"curl -k {URL}", "certificates"),
@@ -155,6 +175,10 @@ def test_a_text_that_looks_like_a_reference_stays_a_text() -> None:
         (f"curl 'open {URL}", "not closed"),
         (f"TOKEN=x curl {URL}", "sets a variable"),
         (f"http POST {URL}", "runs http"),
+        (f"sudo -u www-data http POST {URL}", "runs http"),
+        (f"sudo -i curl {URL}", "by a shell"),
+        (f"sudo -Z curl {URL}", "-Z of its sudo"),
+        ("sudo -u www-data", "runs nothing"),
         ("ftp://example.com", "not curl or wget"),
         ("curl ftp://example.com/", "ftp is not http"),
         ("", "empty"),

@@ -134,3 +134,14 @@ def test_an_unknown_cron_tz_is_reported() -> None:
 def test_an_unknown_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="Europe/Berlin"):
         import_crontab("", timezone="Berlin")
+
+
+def test_a_line_that_names_a_user_points_at_the_option_for_such_files() -> None:
+    found = import_crontab(
+        "0 1 * * * root curl https://example.com/a\n0 2 * * * root /bin/backup\n", timezone="UTC"
+    )
+
+    assert [remark.message for remark in found.not_importable] == [
+        "it runs root, not curl or wget; if root is a user, as in /etc/crontab, import with --system",
+        "it runs root, not curl or wget",
+    ]
