@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,6 +42,8 @@ _SHOWN = JobSchema(unknown=ma.EXCLUDE)
 
 _SECRET_AUTH_FIELDS = frozenset(camel_case(name) for name in SECRET_FIELDS)
 
+_UNKNOWN = "is not a known field"
+"""What the schemas say about a field that they do not have."""
 _DELAY = "delayMs counts from the moment it is sent, which a file cannot know: write runAt, a moment"
 
 
@@ -230,17 +232,29 @@ def _gives_secrets(body: Mapping[str, Any], definition: Definition) -> bool:
     return any(name.lower() in secret and value != MASK for name, value in body["headers"].items())
 
 
+def _names_in(path: Path) -> Collection[str]:
+    """The names of the fields of the object at `path` of a job; none where names are free."""
+    if not path:
+        return FIELDS
+    for field in _WRITTEN.fields.values():
+        if path == (field.data_key,) and isinstance(field, ma.fields.Nested):
+            return [camel_case(name) for name in field.schema.fields]
+    return ()
+
+
 def _tell(errors: Any, path: Path, problem: Any) -> None:
     """Hand on the sentences of nested errors, each with its path in the names of the file."""
     if isinstance(errors, Mapping):
         for name, inner in errors.items():
             step = camel_case(name) if isinstance(name, str) else name
             # A list of items, or the values of an object, have no names of their own in a file.
-            _tell(inner, path if step in ("Schema", "value") and path else (*path, step), problem)
+            # A field that somebody called so has one, and is told to be unknown.
+            nameless = path and step in ("Schema", "value") and inner != [_UNKNOWN]
+            _tell(inner, path if nameless else (*path, step), problem)
         return
     for message in errors if isinstance(errors, list | tuple) else [errors]:
         text = str(message)
-        if text == "is not a known field" and len(path) == 1:
-            near = difflib.get_close_matches(str(path[0]), FIELDS, n=1, cutoff=0.6)
+        if text == _UNKNOWN and path:
+            near = difflib.get_close_matches(str(path[-1]), _names_in(path[:-1]), n=1, cutoff=0.6)
             text += f"; did you mean {near[0]}?" if near else ""
         problem(path, text)

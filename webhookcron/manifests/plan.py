@@ -17,8 +17,11 @@ from webhookcron.manifests.effects import effects_of_change, effects_of_creation
 from webhookcron.manifests.errors import Place
 from webhookcron.manifests.json_values import same_json
 from webhookcron.manifests.yaml_reading import Path
+from webhookcron.service.secret_values import MASK
 
 HIDDEN = "(hidden: it comes from the environment)"
+_NEVER_SHOWN = "signingSecret"
+"""What a file may give and the platform never shows, not even masked."""
 MAX_SHOWN_CHARACTERS = 120
 """Of one value in the words of a plan; the JSON plan has all of it."""
 
@@ -189,6 +192,9 @@ def _creation_changes(job: DesiredJob) -> Iterable[FieldChange]:
         if name in job.entry.fields and value is not None and name != "name":
             for path, inner in _leaves((name,), value):
                 yield FieldChange(path, None, HIDDEN if _referring(job, path) else inner)
+    if job.entry.fields.get(_NEVER_SHOWN) is not None:
+        hidden = HIDDEN if _referring(job, (_NEVER_SHOWN,)) else MASK
+        yield FieldChange((_NEVER_SHOWN,), None, hidden)
 
 
 def _changes(job: DesiredJob, resource: Resource) -> Iterable[FieldChange]:

@@ -81,6 +81,12 @@ def test_the_rules_are_those_of_the_platform_and_all_are_told(desired: Desired) 
     ("fields", "message"),
     [
         ({"cronExpresion": "x"}, "cronExpresion: is not a known field; did you mean cronExpression?"),
+        ({"auth": {"type": "bearer", "tokn": "x"}}, "auth.tokn: is not a known field; did you mean token?"),
+        ({"auth": {"type": "header", "value": "x"}}, "auth.value: is not a known field"),
+        (
+            {"auth": {"type": "oauth2", "clientID": "x"}},
+            "auth.clientID: is not a known field; did you mean clientId?",
+        ),
         ({"delayMs": 5}, "delayMs: delayMs counts from the moment it is sent"),
         ({"timezone": "Berlin"}, "Did you mean Europe/Berlin?"),
         ({"headers": {"X-A": 1}}, "headers.X-A: must be text"),

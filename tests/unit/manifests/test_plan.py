@@ -217,3 +217,20 @@ def test_a_change_is_made_to_the_version_that_was_compared(plan_of: PlanOf, stor
     [action] = plan_of(stored(), maxRetries=1).actions
 
     assert action.version == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("${env:SIGN}", "(hidden: it comes from the environment)"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLawZ", '"***"'),
+    ],
+)
+def test_a_new_job_with_a_signing_secret_says_so_without_it(
+    plan_of: PlanOf, written: str, shown: str
+) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLawZ"
+    plan = plan_of(environ={"SIGN": secret}, signingSecret=written)
+
+    assert f"    signingSecret   {shown}" in text_of(plan).splitlines()
+    assert secret not in text_of(plan) + str(plan_as_json(plan))
