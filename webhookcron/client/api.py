@@ -13,7 +13,7 @@ from typing import Any, Self
 import requests
 
 from webhookcron import __version__
-from webhookcron.client.errors import ApiRefused, ApiUnreachable, NotSignedIn
+from webhookcron.client.errors import ApiRefused, ApiUnreachable, NoTrustedConnection, NotSignedIn
 from webhookcron.client.settings import ClientSettings
 
 MAX_TRIES = 5
@@ -125,6 +125,8 @@ class ApiClient:
             try:
                 response = self._once(method, path, parameters, body, headers)
                 unreachable = None
+            except NoTrustedConnection:
+                raise
             except ApiUnreachable as error:
                 response, unreachable = None, error
             if response is not None and response.status_code not in _PASSING:
@@ -159,7 +161,7 @@ class ApiClient:
                 allow_redirects=False,
             )
         except requests.exceptions.SSLError as error:
-            raise ApiUnreachable(f"the certificate of {url} is not trusted: {_reason(error)}") from error
+            raise _tls_problem(url, error) from error
         except requests.Timeout as error:
             raise ApiUnreachable(
                 f"{url} did not answer within {self.settings.timeout_seconds:g} s; --timeout allows it more"
@@ -229,6 +231,15 @@ def _object(response: requests.Response) -> Resource:
             f"{response.url.partition('?')[0]} answered no JSON object: is this the URL of the API?"
         )
     return value
+
+
+def _tls_problem(url: str, error: requests.exceptions.SSLError) -> ApiUnreachable:
+    # OpenSSL's name for an answer that is no TLS record, which is what a plain HTTP server sends.
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return NoTrustedConnection(f"{url} answers, but not in TLS: is it http:// there?")
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return NoTrustedConnection(f"the certificate of {url} is not trusted: {_reason(error)}")
+    return ApiUnreachable(f"no TLS connection to {url}: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:

@@ -16,6 +16,10 @@ class ApiUnreachable(WebhookcronError):
     """No answer came from the API, or none that is one of its; what the request did is unknown."""
 
 
+class NoTrustedConnection(ApiUnreachable):
+    """What answered shows no certificate that can be trusted, or speaks no TLS: trying again would not help."""
+
+
 class ApiRefused(WebhookcronError):
     """The API answered with an error.
 
@@ -25,7 +29,9 @@ class ApiRefused(WebhookcronError):
     def __init__(self, status: int, message: str, errors: Mapping[str, Any] | None = None) -> None:
         self.status = status
         self.problems = tuple(sentences(errors or {}))
-        super().__init__("; ".join((message, *self.problems)) if self.problems else message)
+        # The API's sentence points at its `errors`; here they follow at once.
+        head = message.removesuffix("; errors says where") if self.problems else message
+        super().__init__("; ".join((head, *self.problems)))
 
 
 class NotSignedIn(ApiRefused):

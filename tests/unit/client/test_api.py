@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -150,3 +151,43 @@ def test_the_moment_is_that_of_the_platform(api: ApiClient, script: Any) -> None
     api.get("/health")
 
     assert api.now().isoformat().startswith("2030-01-31T09:00:0")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (
+            "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)",
+            "not in TLS: is it http:// there?",
+        ),
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)",
+            "the certificate of http://api.test is not trusted: certificate has expired",
+        ),
+    ],
+)
+def test_a_connection_that_cannot_be_trusted_says_why_and_is_not_tried_again(
+    api: ApiClient, script: Any, reason: str, told: str
+) -> None:
+    script.answers = [requests.exceptions.SSLError(reason)]
+
+    with pytest.raises(ApiUnreachable, match=re.escape(told)):
+        api.get("/api/cron/1")
+
+
+def test_a_handshake_that_broke_off_is_tried_again(api: ApiClient, script: Any) -> None:
+    script.answers = [requests.exceptions.SSLError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF"), OK]
+
+    assert api.get("/api/cron/1") == {"id": "1"}
+
+
+def test_a_refusal_names_its_fields_and_does_not_point_at_a_place_that_people_do_not_see(
+    api: ApiClient, script: Any
+) -> None:
+    errors = {"json": {"webhookUrl": ["is needed"]}}
+    message = "the request is not valid; errors says where"
+    script.answers = [(422, {"code": 422, "message": message, "errors": errors})]
+
+    with pytest.raises(ApiRefused) as refused:
+        api.post("/api/cron", {})
+    assert str(refused.value) == "the request is not valid; webhookUrl: is needed"
