@@ -32,6 +32,9 @@ def suggested_offsets(jobs: Iterable[SimulatedJob], load: Load) -> list[Suggesti
     Each is a hash of the job's `seed`: the same job always gets the same minute, whatever other jobs there are. Only
     expressions with one minute (`0 9 * * 1`), or with every so many minutes of every hour (`*/15 * * * *`), are moved.
     """
+    if load.peak <= 1:
+        # No two executions ever share a minute: there is nothing to spread.
+        return []
     counts = load.by_minute_of_hour()
     crowded = {
         minute for minute, count in enumerate(counts) if count > CROWDED * load.total / 60 and count > 1

@@ -118,6 +118,14 @@ def test_crowded_minutes_get_stable_offsets() -> None:
     assert after.peak < load.peak / 3
 
 
+def test_nothing_is_suggested_where_no_minute_is_shared() -> None:
+    jobs = [cron("0 * * * *", label="hourly"), cron("30 9 * * *", label="daily")]
+    load = simulate(jobs, START, START + timedelta(days=1))
+
+    assert load.peak == 1
+    assert suggested_offsets(jobs, load) == []
+
+
 @pytest.mark.parametrize(
     ("expression", "moved"),
     [
