@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from webhookcron.cli.console import cell, distance_cell, duration_words, fits, moment_cell, table
+from webhookcron.cli.jobs import schedule_text
 
 NOW = datetime(2030, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -58,3 +59,18 @@ def test_a_table_fits_when_no_value_is_folded(width: int, fitting: bool) -> None
 
 def test_a_pipe_has_room_for_every_table() -> None:
     assert fits(Console(file=StringIO(), width=20), _runs())
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"cronExpression": "0 9 * * 1", "timezone": "Europe/Berlin"}, "0 9 * * 1 Europe/Berlin"),
+        ({"interval": "hour", "intervalValue": 2, "timezone": "UTC"}, "every 2 hours"),
+        (
+            {"runAt": "2030-01-31T09:00:00.000Z", "timezone": "Europe/Berlin"},
+            "once 2030-01-31 09:00:00 UTC",
+        ),
+    ],
+)
+def test_a_schedule_names_the_zone_that_its_times_are_in(fields: dict[str, object], text: str) -> None:
+    assert schedule_text({"cronExpression": None, "interval": None, "runAt": None, **fields}) == text
