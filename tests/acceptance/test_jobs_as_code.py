@@ -312,6 +312,19 @@ def test_a_job_is_made_looked_at_run_and_deleted(ok: Any, run: Run, receiver: An
     assert run("jobs", "show", "Ping").exit_code == 1
 
 
+def test_who_waits_for_a_run_is_told_of_attempts_that_fail(
+    ok: Any, run: Run, receiver: Any, tmp_path: Path, jobs: None
+) -> None:
+    receiver.status = 503
+    flaky = {"name": "Flaky", "webhookUrl": receiver.url, "runAt": "2099-01-01T00:00:00Z"}
+    definition = tmp_path / "flaky.json"
+    definition.write_text(json.dumps({**flaky, "retryDelaysMs": [1000], "maxRetries": 1}))
+    ok("jobs", "create", "-f", str(definition))
+    waited = run("jobs", "trigger", "Flaky", "--wait")
+    assert (waited.exit_code, "2 attempts" in waited.stdout) == (1, True)
+    assert re.search(r"retrying, HTTP 503, .*1 attempt; the next one at 20", waited.stderr)
+
+
 def test_the_log_is_shown_followed_and_repeated(
     ok: Any, receiver: Any, jobs: None, environ: dict[str, str], eventually: Any
 ) -> None:

@@ -297,11 +297,16 @@ def schedule_text(job: dict[str, Any]) -> str:
 def _awaited(api: ApiClient, execution_id: str, *, quiet: bool) -> dict[str, Any]:
     from webhookcron.core.executions import FINAL_STATUSES
 
+    told = 0
     with progress_bar("Waiting for the end", quiet=quiet):
         while True:
             execution = api.get(f"/api/execution-logs/{execution_id}")
             if execution["status"] in FINAL_STATUSES:
                 return execution
+            if execution["nextAttemptAt"] and execution["attemptCount"] > told:
+                # It may be a quarter of an hour away: whoever waits is to know for what.
+                told = execution["attemptCount"]
+                click.echo(f"{_outcome(execution)}; the next one at {execution['nextAttemptAt']}", err=True)
             time.sleep(POLL_SECONDS)
 
 
