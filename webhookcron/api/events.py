@@ -13,8 +13,9 @@ from webhookcron.api.blueprints import Blueprint
 from webhookcron.api.execution_schemas import ExecutionSchema
 from webhookcron.api.executions import AnyJobFields, LogFilterSchema
 from webhookcron.api.services import services
-from webhookcron.service.events import Stream
+from webhookcron.service.events import Changes
 from webhookcron.service.execution_log import LogQuery
+from webhookcron.service.places import InPlace
 from webhookcron.service.principals import Principal, Scope
 
 blueprint = Blueprint("Events", __name__, url_prefix="/api/events", description="Executions as they happen.")
@@ -67,7 +68,7 @@ class Events(MethodView):
         return response
 
 
-def _events(changes: Stream) -> Iterator[str]:
+def _events(changes: InPlace[Changes]) -> Iterator[str]:
     schema = ExecutionSchema()
     yield f"retry: {RECONNECT_MS}\n\n"
     known = None

@@ -12,6 +12,7 @@ from webhookcron.core.executions import Execution
 from webhookcron.service.errors import TooMany
 from webhookcron.service.execution_log import ExecutionLog, LogQuery
 from webhookcron.service.live_log import changed_since, cursor_of
+from webhookcron.service.places import InPlace
 from webhookcron.service.principals import Principal
 
 LOOK_EVERY_SECONDS = 1.0
@@ -56,7 +57,7 @@ class EventService:
         self._sleep = sleep
         self._room = threading.BoundedSemaphore(MOST_STREAMS)
 
-    def changes(self, principal: Principal, query: LogQuery, cursor: str | None) -> Stream:
+    def changes(self, principal: Principal, query: LogQuery, cursor: str | None) -> InPlace[Changes]:
         """What happens to the latest `LATEST` executions that `query` finds; to be closed.
 
         cursor  Where an earlier stream ended: what happened since comes first. None = from now on.
@@ -72,7 +73,7 @@ class EventService:
         except BaseException:
             self._room.release()
             raise
-        return Stream(self._later(principal, query, first), self._room)
+        return InPlace(self._later(principal, query, first), self._room)
 
     def _later(self, principal: Principal, query: LogQuery, found: Changes) -> Iterator[Changes]:
         ends_at = self._monotonic() + STREAM_SECONDS
@@ -90,24 +91,3 @@ class EventService:
         latest = self._executions.page(principal, query).items
         changed = [] if cursor is None else changed_since(cursor, latest)
         return Changes(cursor_of(latest) or NOTHING, changed[::-1])
-
-
-class Stream(Iterator[Changes]):
-    """Gives its place back once, however it ends: at the end, by an error, closed early, or never begun."""
-
-    def __init__(self, changes: Iterator[Changes], room: threading.BoundedSemaphore) -> None:
-        self._changes = changes
-        self._room: threading.BoundedSemaphore | None = room
-
-    def __next__(self) -> Changes:
-        try:
-            return next(self._changes)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Nothing more is wanted."""
-        room, self._room = self._room, None
-        if room is not None:
-            room.release()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from webhookcron.core.executions import Execution
 from webhookcron.service.errors import TooMany
 from webhookcron.service.execution_log import ExecutionLog, LogQuery
+from webhookcron.service.places import InPlace
 from webhookcron.service.principals import Principal
 
 AT_A_TIME = 200
@@ -32,25 +33,4 @@ class ExportService:
         pages = self._executions.pages(principal, replace(query, limit=AT_A_TIME))
         if not self._room.acquire(blocking=False):
             raise TooMany(f"{MOST_EXPORTS} exports are under way; try again when one has ended", 5)
-        return _Rows(pages, self._room)
-
-
-class _Rows(Iterator[Execution]):
-    """Gives the place back once, however it ends: at the end, by an error, closed early, or never begun."""
-
-    def __init__(self, pages: Iterator[list[Execution]], room: threading.BoundedSemaphore) -> None:
-        self._rows = (execution for page in pages for execution in page)
-        self._room: threading.BoundedSemaphore | None = room
-
-    def __next__(self) -> Execution:
-        try:
-            return next(self._rows)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """No more rows are wanted."""
-        room, self._room = self._room, None
-        if room is not None:
-            room.release()
+        return InPlace((execution for page in pages for execution in page), self._room)
