@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class InPlace(Iterator[T], Generic[T]):
-    """Items, and a place that is given back once, however they end: read up, by an error, closed early, or never begun."""
+    """Items, and a place that is given back once, however they end: read up, by an error, closed, or never begun."""
 
     def __init__(self, items: Iterator[T], room: threading.BoundedSemaphore) -> None:
         """`room`: a place of it has been taken for this already."""
