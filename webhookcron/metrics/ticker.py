@@ -7,7 +7,7 @@ from prometheus_client.registry import CollectorRegistry
 from webhookcron.metrics.instruments import GroupCounter, GroupHistogram
 from webhookcron.metrics.worker import LATENESS_SECONDS
 from webhookcron.ticks.comparison import Compared
-from webhookcron.ticks.scheduler import Fired
+from webhookcron.ticks.fire_steps import Fired
 from webhookcron.ticks.source import Tick
 from webhookcron.ticks.sweep import Swept
 

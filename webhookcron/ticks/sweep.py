@@ -29,8 +29,8 @@ from webhookcron.core.outcomes import FailureKind
 from webhookcron.storage.execution_documents import attempt_document
 from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
 from webhookcron.storage.jobs import JobStore
+from webhookcron.ticks.fire_steps import Enqueue
 from webhookcron.ticks.mirroring import mirror_entries
-from webhookcron.ticks.scheduler import Enqueue
 from webhookcron.ticks.source import TickSource
 
 log = structlog.get_logger(__name__)

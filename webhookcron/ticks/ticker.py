@@ -12,7 +12,8 @@ import structlog
 
 from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.ticks.clock import SLOWEST_READING, PlatformClock
-from webhookcron.ticks.scheduler import Fired, Scheduler
+from webhookcron.ticks.fire_steps import Fired
+from webhookcron.ticks.scheduler import Scheduler
 from webhookcron.ticks.source import Tick, TickSource
 
 log = structlog.get_logger(__name__)

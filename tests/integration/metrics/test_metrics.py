@@ -26,7 +26,7 @@ from webhookcron.metrics.state import PlatformState
 from webhookcron.metrics.ticker import TickerMetrics
 from webhookcron.metrics.worker import WorkerMetrics
 from webhookcron.service.health import Health, ServiceHealth
-from webhookcron.ticks.scheduler import Fired
+from webhookcron.ticks.fire_steps import Fired
 from webhookcron.ticks.sweep import Swept
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
