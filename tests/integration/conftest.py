@@ -197,6 +197,14 @@ class World:
             scheduler.fire(due, now)
         scheduler.cursors.flush()
 
+    def recover(self, seconds: range) -> None:
+        """Other processes go on for some time: ticks, the sweep, deliveries."""
+        for second in seconds:
+            now = self.at(second)
+            self.tick(now)
+            self.sweep(now)
+            self.deliver(now)
+
     def sweep(self, now: datetime, **parts: Any) -> Swept:
         values = {
             "jobs": self.jobs,

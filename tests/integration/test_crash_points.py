@@ -64,15 +64,6 @@ def part(world: Any, name: str) -> Any:
     return world.pushed.extend if name == "enqueue" else getattr(world, name)
 
 
-def recover(world: Any, seconds: range) -> None:
-    """Other processes go on for some time: the sweep, ticks, deliveries."""
-    for second in seconds:
-        now = world.at(second)
-        world.tick(now)
-        world.sweep(now)
-        world.deliver(now)
-
-
 def assert_all_is_well(world: Any, job: Job) -> None:
     """Every execution is final and counted, and the counters equal the log."""
     found = list(world.found(job).values())
@@ -98,7 +89,7 @@ def test_a_ticker_that_dies_at_any_step_loses_and_doubles_no_fire_time(
                 world.tick(world.at(second), scheduler)
             except killed:
                 deaths += 1
-        recover(world, range(30, 200, 10))
+        world.recover(range(30, 200, 10))
         expected = {"three runs": [10, 20, 30], "with an end": [10, 20, 30], "once": [10]}.get(
             kind, [float(n) for n in range(10, 200, 10)]
         )
@@ -128,7 +119,7 @@ def test_a_ticker_that_dies_over_an_outage_accounts_for_each_fire_time_once(
         # Where nothing is to be run, nothing is pushed.
         with contextlib.suppress(killed):
             world.tick(world.at(second), world.scheduler(**{name: dying}))
-    recover(world, range(2_001, 2_100))
+    world.recover(range(2_001, 2_100))
     covered = [
         moment
         for execution in world.log(job)
@@ -174,7 +165,7 @@ def test_a_mirror_that_is_flushed_and_a_ticker_that_dies_lose_nothing(
     world.redis.flushall()
     world.pushed.clear()
     FullComparison(jobs=world.jobs, source=world.source).run(threading.Event())
-    recover(world, range(30, 120, 10))
+    world.recover(range(30, 120, 10))
     assert list(world.found(job)) == [float(n) for n in range(10, 120, 10)]
     assert_all_is_well(world, job)
 
@@ -207,7 +198,7 @@ def test_an_edit_whose_writer_dies_is_made_wholly_or_not_at_all(
         user_at(25, **parts).edit(job, interval="second", interval_value=20, start_at=world.at(40))
     written = step in ("after it is written", "after it is mirrored")
     assert world.stored(job).version == (2 if written else 1)
-    recover(world, range(26, 101))
+    world.recover(range(26, 101))
     expected = [10, 20, 40, 60, 80, 100] if written else list(range(10, 101, 10))
     assert list(world.found(job)) == expected
     assert set(world.found(job).values()) == {"success"}
@@ -223,7 +214,7 @@ def test_a_pause_whose_writer_dies_is_made_wholly_or_not_at_all(
     with pytest.raises(killed):
         user_at(25, **{name: mortal(getattr(world, name), method, after=after)}).pause(job)
     paused = step == "after it is written"
-    recover(world, range(26, 101))
+    world.recover(range(26, 101))
     ran = [second for second, status in world.found(job).items() if status == "success"]
     if paused:
         assert [second for second in ran if second > 25] == []
@@ -241,7 +232,7 @@ def test_a_deletion_whose_writer_dies_is_made_wholly_or_not_at_all(
     world.tick(world.at(20))
     with pytest.raises(killed):
         user_at(25, jobs=mortal(world.jobs, method, after=after)).delete(job)
-    recover(world, range(26, 101))
+    world.recover(range(26, 101))
     if after:
         assert world.found(job) == {10: "cancelled:deleted", 20: "cancelled:deleted"}
         assert world.source.size() == 0
@@ -287,7 +278,7 @@ def test_a_worker_that_dies_while_it_claims_loses_nothing(
         world.claimer(world.at(10), **{name: mortal(part(world, name), method, after=after)}).claim(
             world.take_pushed()
         )
-    recover(world, range(20, 200, 10))
+    world.recover(range(20, 200, 10))
     for job in jobs:
         assert list(world.found(job)) == [float(n) for n in range(10, 200, 10)]
         assert_all_is_well(world, job)
@@ -313,7 +304,7 @@ def test_a_worker_that_dies_at_the_slots_of_a_job_blocks_it_not(
     slots = world.slots(now, jobs=mortal(world.jobs, method, after=after))
     with pytest.raises(killed):
         world.claimer(now, slots=slots).claim(world.take_pushed())
-    recover(world, range(202, 1_000, 10))
+    world.recover(range(202, 1_000, 10))
     found = world.found(job)
     assert list(found) == [float(n) for n in range(100, 1_000, 100)]
     assert found[100] == found[900] == "success"
@@ -332,7 +323,7 @@ def test_a_worker_that_dies_while_it_puts_one_to_wait_blocks_the_job_not(
         with pytest.raises(killed):
             world.claimer(world.at(201), slots=slots).claim(world.take_pushed())
         world.finish(first, world.at(202))
-        recover(world, range(202, 600, 10))
+        world.recover(range(202, 600, 10))
         assert list(world.found(job))[:5] == [100, 200, 300, 400, 500]
         assert set(world.found(job).values()) == {"success"}
         assert_all_is_well(world, job)
@@ -376,7 +367,7 @@ def test_a_worker_that_dies_while_it_records_counts_each_outcome_once(
     records = world.records(claimed, world.at(202), "group")
     with pytest.raises(killed):
         recorder.record(records, "group")
-    recover(world, range(203, 1_000, 10))
+    world.recover(range(203, 1_000, 10))
     for job in jobs:
         found = world.found(job)
         assert list(found) == [float(n) for n in range(100, 1_000, 100)]
@@ -399,7 +390,7 @@ def test_a_worker_that_dies_over_a_failed_attempt_leaves_its_retry(
         recorder.record(
             world.records(claimed, world.at(101), "group", result=HttpResult(status=500)), "group"
         )
-    recover(world, range(110, 300, 10))
+    world.recover(range(110, 300, 10))
     assert world.found(job) == {100: "success"}
     [execution] = world.log(job)
     assert execution.attempt_count == 2
@@ -420,7 +411,7 @@ def test_a_sweep_that_dies_leaves_what_it_found_to_the_next(
     world.pushed.clear()
     with pytest.raises(killed):
         world.sweep(world.at(40), **{name: mortal(part(world, name), method, after=after)})
-    recover(world, range(41, 200))
+    world.recover(range(41, 200))
     assert world.found(job) == {10: "success"}
     assert_all_is_well(world, job)
 
@@ -496,7 +487,7 @@ def test_a_ticker_process_that_is_gone_at_once_loses_and_doubles_nothing(
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (9, b""), ended.stderr.decode()
-    recover(world, range(21, 100))
+    world.recover(range(21, 100))
     expected = list(range(10, 100, 10))[:max_runs]
     assert world.found(job) == dict.fromkeys(expected, "success")
     assert_all_is_well(world, job)

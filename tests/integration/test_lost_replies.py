@@ -39,14 +39,6 @@ def losing(world: Any, name: str, method: str) -> Losing:
     return Losing(getattr(world, name), method, error)
 
 
-def recover(world: Any, seconds: range) -> None:
-    for second in seconds:
-        now = world.at(second)
-        world.tick(now)
-        world.sweep(now)
-        world.deliver(now)
-
-
 def assert_all_is_well(world: Any, job: Job) -> None:
     found = list(world.found(job).values())
     assert {status.partition(":")[0] for status in found} <= {"success", "skipped", "cancelled"}
@@ -95,7 +87,7 @@ def test_a_ticker_that_lost_a_reply_loses_and_doubles_no_fire_time(
                     except (StoreUnavailable, TickSourceUnavailable):
                         lost += 1
                 world.deliver(world.at(second))
-        recover(world, range(120, 160, 10))
+        world.recover(range(120, 160, 10))
         assert list(world.found(job)) == expected, kind
         assert_all_is_well(world, job)
         stored = world.stored(job)
@@ -133,7 +125,7 @@ def test_a_change_that_is_asked_for_again_after_a_lost_reply_is_made_once(
         break
     assert store.lost
     assert world.stored(job).version == 2
-    recover(world, range(27, 101))
+    world.recover(range(27, 101))
     assert world.found(job) == dict.fromkeys([10, 20, 40, 60, 80, 100], "success")
     assert_all_is_well(world, job)
 
@@ -148,7 +140,7 @@ def test_a_deletion_that_is_asked_for_again_after_a_lost_reply_leaves_nothing_un
         user_at(25, jobs=store).delete(job)
     with pytest.raises(NotFound):
         user_at(26, jobs=store).delete(job)
-    recover(world, range(27, 101, 5))
+    world.recover(range(27, 101, 5))
     assert world.found(job) == {10: "cancelled:deleted", 20: "cancelled:deleted"}
     assert world.source.size() == 0
 
@@ -183,7 +175,7 @@ def test_a_sweep_that_lost_a_reply_is_made_good_by_the_next(
         except (StoreUnavailable, TickSourceUnavailable):
             continue
     assert store.lost
-    recover(world, range(250, 900, 10))
+    world.recover(range(250, 900, 10))
     assert world.found(job) == dict.fromkeys(range(100, 900, 100), "success")
     assert world.log(job)[0].lost_count == 1
     assert_all_is_well(world, job)
