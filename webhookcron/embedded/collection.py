@@ -1,13 +1,14 @@
 """One collection: its records, its indexes, and the single ways in which a document enters, changes and leaves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId, Regex
 
 from webhookcron.embedded.errors import DUPLICATE_KEY, CommandError
-from webhookcron.embedded.indexes import DuplicateEntry, Index, IndexSpec, SortPattern
+from webhookcron.embedded.index_specs import IndexSpec
+from webhookcron.embedded.indexes import DuplicateEntry, Index, SortPattern
 from webhookcron.embedded.matching import compile_filter, is_operator_document
 from webhookcron.embedded.ordering import MISSING, hashable_id
 from webhookcron.embedded.planner import choose_plan
@@ -37,7 +38,10 @@ class Collection:
         self.large_records: set[int] = set()
         """Records so large that each update of them must be measured."""
         self._transaction = transaction
-        self._all_indexes: tuple[Index, ...] = ()
+        self.all_indexes: tuple[Index, ...] = ()
+        """Internal ones among them."""
+        self._checked_indexes: tuple[Index, ...] = ()
+        """Those that may refuse a document."""
         self._internal: list[Index] = []
         self._touched_indexes: dict[frozenset[str], list[tuple[Index, tuple[str, ...]]]] = {}
 
@@ -63,14 +67,15 @@ class Collection:
         return index
 
     def _refresh_index_tables(self) -> None:
-        self._all_indexes = (*self.indexes.values(), *self._internal)
+        self.all_indexes = (*self.indexes.values(), *self._internal)
+        self._checked_indexes = tuple(index for index in self.all_indexes if index.may_refuse)
         self._touched_indexes.clear()
 
     def built_index(self, spec: IndexSpec) -> Index:
         """A new index over the present documents; raises the duplicate-key error when it cannot be unique."""
-        index = Index(spec)
+        index = Index(spec, self.records)
         try:
-            index.load(self.records)
+            index.load()
         except DuplicateEntry as duplicate:
             raise self._duplicate(index, self.records[duplicate.record]) from duplicate
         return index
@@ -85,18 +90,22 @@ class Collection:
         identity = hashable_id(document["_id"])
         if identity in self.record_by_id:
             raise self._duplicate_id(document["_id"])
-        known: dict[str, bytes] = {}
-        keys = [index.keys(document, known) for index in self._all_indexes]
-        for index, index_keys in zip(self._all_indexes, keys, strict=True):
-            if index.spec.unique and index.conflict(index_keys, None):
-                raise self._duplicate(index, document)
+        self._check_keys(self._checked_indexes, document, None)
         record = self._transaction.new_record()
-        for index, index_keys in zip(self._all_indexes, keys, strict=True):
-            if index_keys:
-                index.add(index_keys, record)
+        for index in self.all_indexes:
+            index.note(record, None)
         self.records[record] = document
         self.record_by_id[identity] = record
         self._transaction.stored(self, record, None, document, body)
+
+    def _check_keys(self, indexes: Iterable[Index], document: Document, record: int | None) -> None:
+        """Refuse what an index cannot hold, before anything is changed."""
+        for index in indexes:
+            if index.spec.unique:
+                if index.conflict(index.keys(document), record):
+                    raise self._duplicate(index, document)
+            elif index.pattern.may_have_parallel_arrays(document):
+                index.keys(document)
 
     def replace(self, record: int, new: Document, touches: frozenset[str] | None) -> None:
         """Put a new version in the place of a document with the same `_id`.
@@ -104,25 +113,10 @@ class Collection:
         `touches` names the top-level fields that may differ; None means any. Raises the duplicate-key error.
         """
         old = self.records[record]
-        moves: list[tuple[Index, list[bytes], list[bytes]]] = []
-        indexes = self._all_indexes if touches is None else self._moving(old, new, touches)
-        known: dict[str, bytes] = {}
-        old_by_index = [index.keys(old, known) for index in indexes]
-        if touches is None:
-            known = {}
-        else:
-            for field in touches:
-                known.pop(field, None)
-                known.pop(f"{field}\0", None)
-        for index, old_keys in zip(indexes, old_by_index, strict=True):
-            new_keys = index.keys(new, known)
-            if old_keys != new_keys:
-                if index.spec.unique and index.conflict(new_keys, record):
-                    raise self._duplicate(index, new)
-                moves.append((index, old_keys, new_keys))
-        for index, old_keys, new_keys in moves:
-            index.remove(old_keys, record)
-            index.add(new_keys, record)
+        indexes = self.all_indexes if touches is None else self._moving(old, new, touches)
+        self._check_keys(indexes, new, record)
+        for index in indexes:
+            index.note(record, old)
         self.records[record] = new
         self._transaction.stored(self, record, old, new, None)
 
@@ -142,7 +136,7 @@ class Collection:
         if found is None:
             found = [
                 (index, tuple(touches & index.fields))
-                for index in self._all_indexes
+                for index in self.all_indexes
                 if not touches.isdisjoint(index.fields)
             ]
             if len(self._touched_indexes) < _MAX_REMEMBERED_SHAPES:
@@ -153,28 +147,22 @@ class Collection:
         """Take a document out."""
         document = self.records.pop(record)
         del self.record_by_id[hashable_id(document["_id"])]
-        known: dict[str, bytes] = {}
-        for index in self._all_indexes:
-            keys = index.keys(document, known)
-            if keys:
-                index.remove(keys, record)
+        for index in self.all_indexes:
+            index.note(record, document)
         self.large_records.discard(record)
         self._transaction.removed(self, record, document)
 
     def restore(self, record: int, old: Document | None) -> None:
         """Undo one change: bring back the old version, or take an inserted document out (None)."""
         present = self.records.get(record)
-        if present is not None:
-            for index in self._all_indexes:
-                index.remove(index.keys(present), record)
-            if old is None:
-                del self.records[record]
-                del self.record_by_id[hashable_id(present["_id"])]
+        for index in self.all_indexes:
+            index.note(record, present)
         if old is not None:
             self.records[record] = old
             self.record_by_id[hashable_id(old["_id"])] = record
-            for index in self._all_indexes:
-                index.add(index.keys(old), record)
+        elif present is not None:
+            del self.records[record]
+            del self.record_by_id[hashable_id(present["_id"])]
 
     def load(self, record: int, document: Document) -> None:
         """Take in a document from the data file, before any index is attached."""

@@ -28,6 +28,9 @@ MAX_CONNECTIONS = 500
 MAX_AWAITED_BYTES = 512 * 1024 * 1024
 """Memory that unfinished messages may take, so that many big ones begun at once cannot exhaust the machine."""
 
+_QUIET_SECONDS = 0.05
+"""After so long without a request, indexes are brought up to date: work that nobody waits for."""
+
 _INT32_BYTES = 4
 _RECEIVE_BYTES = 256 * 1024
 
@@ -45,12 +48,16 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._unanswered: list[tuple[Connection, int, int, bytes]] = []
         self._commit_planned = False
+        self._handled = 0
+        """Messages so far."""
+        self._catching_up = False
 
     def handle(self, connection: "Connection", message: bytes) -> None:
         """Carry out one message; its reply leaves with the commit of this turn.
 
         Raises ProtocolError when the connection is to be closed.
         """
+        self._handled += 1
         try:
             request, request_id, kind, wants_reply = parse_message(message)
         except CommandError as error:
@@ -105,6 +112,18 @@ class Hub:
         for connection, _, _, encoded in unanswered:
             if encoded:
                 connection.send(encoded)
+        if not self._catching_up:
+            self._catching_up = True
+            self._loop.call_later(_QUIET_SECONDS, self._catch_up, self._handled)
+
+    def _catch_up(self, handled: int) -> None:
+        """Bring indexes up to date, a little in each turn, as long as no requests come."""
+        if handled != self._handled:
+            self._loop.call_later(_QUIET_SECONDS, self._catch_up, self._handled)
+        elif self.store.catch_up():
+            self._loop.call_soon(self._catch_up, handled)
+        else:
+            self._catching_up = False
 
     def close_idle_cursors(self) -> None:
         """Close cursors nobody uses any more."""

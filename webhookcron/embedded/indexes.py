@@ -1,63 +1,46 @@
-"""Sorted indexes: their declaration, their entries, and how documents enter and leave them.
+"""Sorted indexes: their entries, and how documents enter and leave them.
 
 An entry is the joined keys of the indexed fields (see ordering.py) followed by the document's record number, so a
 plain sorted list of byte strings serves equality, ranges, both directions and uniqueness.
+
+Entries follow late: a change only notes the version that the index still holds, and whoever asks for the entries finds
+them brought up to date. An execution that is inserted, claimed, ended and counted before anybody asks moves once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from struct import Struct
 from typing import Any
 
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
-from webhookcron.embedded.errors import (
-    CANNOT_CREATE_INDEX,
-    INVALID_INDEX_SPECIFICATION_OPTION,
-    CommandError,
-    unsupported,
-)
+from webhookcron.embedded.errors import CommandError, unsupported
+from webhookcron.embedded.index_specs import IndexSpec
 from webhookcron.embedded.matching import Predicate, compile_filter
 from webhookcron.embedded.ordering import (
     AFTER_PREFIX,
     MISSING,
+    UNDEFINED,
+    descending_moment_key,
+    descending_text_key,
     encode_value,
     inverted,
+    moment_key,
+    text_key,
 )
 from webhookcron.embedded.paths import check_plain_path, composite_keys, values_at
 
 _RECORD = Struct(">Q")
 
-_IGNORED_OPTIONS = frozenset({"v", "ns", "background"})
-_KNOWN_OPTIONS = frozenset(
-    {"key", "name", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds"}
-)
-_UNSUPPORTED_OPTIONS = frozenset(
-    {
-        "collation",
-        "wildcardProjection",
-        "weights",
-        "default_language",
-        "language_override",
-        "textIndexVersion",
-        "2dsphereIndexVersion",
-        "bits",
-        "min",
-        "max",
-        "bucketSize",
-        "hidden",
-        "storageEngine",
-        "clustered",
-    }
-)
-_MAX_EXPIRE_SECONDS = 2**31 - 1
-_PARTIAL_OPERATORS = frozenset({"$eq", "$gt", "$gte", "$lt", "$lte", "$exists", "$type", "$in"})
+_CAUGHT_UP_AT_ONCE = 500
+"""Late records that `catch_up` enters: some milliseconds, which no request notices."""
 
 
 class SortPattern:
     """An ordered list of fields with directions: what an index holds and what a sort asks for."""
 
-    __slots__ = ("_compiled", "array_fields", "descending", "names", "paths")
+    __slots__ = ("_fields", "array_fields", "descending", "names", "paths")
 
     def __init__(self, fields: Iterable[tuple[str, bool]], purpose: str) -> None:
         pairs = list(fields)
@@ -66,34 +49,51 @@ class SortPattern:
         self.paths = tuple(check_plain_path(name, purpose) for name in self.names)
         self.array_fields: set[int] = set()
         """Positions of the fields that were an array in some document this pattern has met."""
-        # A slot names what `known` holds of a field; no field name contains the zero byte.
-        self._compiled = [
-            (path[0] if len(path) == 1 else None, f"{name}\0" if descending else name, descending)
-            for name, path, descending in zip(self.names, self.paths, self.descending, strict=True)
-        ]
+        plain = all(len(path) == 1 for path in self.paths)
+        self._fields = tuple(map(_field, self.names, self.descending)) if plain else ()
+        """Empty where a path is dotted."""
 
-    def keys(self, document: dict[str, Any], known: dict[str, bytes] | None = None) -> list[bytes]:
-        """The joined keys of a document: one, unless a path leads through an array.
-
-        `known` keeps what was encoded of this document for other patterns with the same fields.
-        """
-        if known is None:
-            known = {}
+    def keys(self, document: dict[str, Any]) -> list[bytes]:
+        """The joined keys of a document: one, unless a path leads through an array."""
+        if not self._fields:
+            return self._expanded(document)
         parts: list[bytes] = []
-        for name, slot, descending in self._compiled:
-            key = known.get(slot)
-            if key is None:
-                if name is None:
+        array: list[Any] | None = None
+        array_at = 0
+        for name, text, moment, other in self._fields:
+            value = document.get(name, MISSING)
+            kind = type(value)
+            if kind is str:
+                parts.append(text(value))
+            elif kind is datetime:
+                parts.append(moment(value))
+            elif kind is list:
+                if array is not None:
                     return self._expanded(document)
-                value = document.get(name, MISSING)
-                if type(value) is list:
-                    return self._expanded(document)
-                key = encode_value(value)
-                if descending:
-                    key = inverted(key)
-                known[slot] = key
-            parts.append(key)
-        return [b"".join(parts)]
+                array, array_at = value, len(parts)
+                parts.append(b"")
+            else:
+                parts.append(other(value))
+        if array is None:
+            return [b"".join(parts)]
+        self.array_fields.add(array_at)
+        before, behind = b"".join(parts[:array_at]), b"".join(parts[array_at + 1 :])
+        elements = {encode_value(element) for element in array} or {UNDEFINED}
+        if self.descending[array_at]:
+            elements = {inverted(element) for element in elements}
+        return [before + element + behind for element in elements]
+
+    def may_have_parallel_arrays(self, document: dict[str, Any]) -> bool:
+        """Whether `keys` might refuse the document."""
+        if not self._fields:
+            return len(self.paths) > 1
+        found = False
+        for name, *_ in self._fields:
+            if type(document.get(name)) is list:
+                if found:
+                    return True
+                found = True
+        return False
 
     def _expanded(self, document: dict[str, Any]) -> list[bytes]:
         self.array_fields.update(self._array_positions(document))
@@ -118,124 +118,88 @@ class SortPattern:
                 yield position
 
 
-class IndexSpec:
-    """A checked index declaration."""
-
-    __slots__ = ("expire_after_seconds", "key", "name", "partial_filter", "sparse", "unique")
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        """Read one entry of `createIndexes`; raises CommandError for what is malformed or unsupported."""
-        for option in document:
-            if option in _UNSUPPORTED_OPTIONS:
-                raise unsupported(f"the index option {option}")
-            if option not in _KNOWN_OPTIONS and option not in _IGNORED_OPTIONS:
-                raise CommandError(
-                    INVALID_INDEX_SPECIFICATION_OPTION,
-                    f"The field '{option}' is not valid for an index specification.",
-                )
-        key = document.get("key")
-        if type(key) is not dict or not key:
-            raise CommandError(CANNOT_CREATE_INDEX, "Index keys cannot be an empty object")
-        self.key: dict[str, int] = {}
-        for path, direction in key.items():
-            self.key[path] = _direction(path, direction)
-        name = document.get("name")
-        if type(name) is not str or not name:
-            raise CommandError(9, "The 'name' field is a required property of an index specification")
-        self.name = name
-        self.unique = bool(document.get("unique", False))
-        self.sparse = bool(document.get("sparse", False))
-        self.partial_filter = self._checked_partial(document)
-        self.expire_after_seconds = self._checked_expiry(document)
-
-    def _checked_partial(self, document: dict[str, Any]) -> dict[str, Any] | None:
-        partial = document.get("partialFilterExpression")
-        if partial is None:
-            return None
-        if type(partial) is not dict:
-            raise CommandError(14, "The field 'partialFilterExpression' must be an object")
-        if self.sparse:
-            raise CommandError(
-                CANNOT_CREATE_INDEX, "cannot mix 'partialFilterExpression' and 'sparse' options"
-            )
-        _check_partial_filter(partial)
-        compile_filter(partial)
-        return partial
-
-    def _checked_expiry(self, document: dict[str, Any]) -> int | None:
-        seconds = document.get("expireAfterSeconds")
-        if seconds is None:
-            return None
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise CommandError(14, "The field 'expireAfterSeconds' must be a number")
-        if not 0 <= seconds <= _MAX_EXPIRE_SECONDS:
-            raise CommandError(
-                CANNOT_CREATE_INDEX,
-                "TTL index 'expireAfterSeconds' option must be within an acceptable range",
-            )
-        if len(self.key) != 1 or "_id" in self.key:
-            raise CommandError(
-                CANNOT_CREATE_INDEX,
-                "TTL indexes are single-field indexes, compound indexes do not support TTL",
-            )
-        return int(seconds)
-
-    def as_document(self) -> dict[str, Any]:
-        """The declaration as `listIndexes` shows it and the data file keeps it."""
-        document: dict[str, Any] = {"v": 2, "key": dict(self.key), "name": self.name}
-        if self.unique:
-            document["unique"] = True
-        if self.sparse:
-            document["sparse"] = True
-        if self.partial_filter is not None:
-            document["partialFilterExpression"] = self.partial_filter
-        if self.expire_after_seconds is not None:
-            document["expireAfterSeconds"] = self.expire_after_seconds
-        return document
+_Encoder = Callable[[Any], bytes]
 
 
-def _direction(path: str, direction: Any) -> int:
-    if type(direction) is str:
-        raise unsupported(f"an index of kind '{direction}'")
-    if isinstance(direction, bool) or not isinstance(direction, int | float) or direction == 0:
-        raise CommandError(
-            CANNOT_CREATE_INDEX, f"Values in the index key pattern must be non-zero numbers: {path}"
-        )
-    if "$**" in path:
-        raise unsupported("a wildcard index")
-    return 1 if direction > 0 else -1
-
-
-def _check_partial_filter(partial: dict[str, Any]) -> None:
-    for name, operand in partial.items():
-        if name == "$and" and type(operand) is list:
-            for clause in operand:
-                _check_partial_filter(clause)
-            continue
-        operators = operand if type(operand) is dict and next(iter(operand), "")[:1] == "$" else {}
-        refused = [operator for operator in operators if operator not in _PARTIAL_OPERATORS]
-        if name.startswith("$") or refused or operators.get("$exists", True) is False:
-            raise CommandError(
-                CANNOT_CREATE_INDEX,
-                f"Expression not supported in partial index: {refused[0] if refused else name}",
-            )
+def _field(name: str, descending: bool) -> tuple[str, _Encoder, _Encoder, _Encoder]:
+    """The field, and what makes its key of a text, of a moment, and of any other value."""
+    if descending:
+        return name, descending_text_key, descending_moment_key, lambda value: inverted(encode_value(value))
+    return name, text_key, moment_key, encode_value
 
 
 class Index:
     """The entries of one index over the records of a collection."""
 
-    __slots__ = ("_covers", "_moment_field", "entries", "fields", "pattern", "spec")
+    __slots__ = ("_covers", "_entries", "_late", "_moment_field", "_records", "fields", "may_refuse",
+                 "pattern", "spec")  # fmt: skip
 
-    def __init__(self, spec: IndexSpec) -> None:
+    def __init__(self, spec: IndexSpec, records: dict[int, dict[str, Any]]) -> None:
+        """An index over these records, as they are and as they change; `load` fills it."""
         self.spec = spec
         self.pattern = SortPattern(
             ((path, direction < 0) for path, direction in spec.key.items()), "an index"
         )
-        self.entries: SortedList = SortedList()
+        self._records = records
+        self._entries: SortedList = SortedList()
+        self._late: dict[int, dict[str, Any] | None] = {}
+        """By record, the version of which the entries are there; None = none are."""
         self._covers: Predicate | None = self._coverage()
         self._moment_field = self._only_moments()
         self.fields = {path[0] for path in self.pattern.paths} | _filter_fields(spec.partial_filter)
         """Top-level fields whose change may move a document in the index."""
+        self.may_refuse = spec.unique or len(self.pattern.paths) > 1
+        """Whether there are documents that it cannot hold."""
+
+    @property
+    def entries(self) -> SortedList:
+        """The entries of all records as they are now, in order."""
+        if self._late:
+            self._enter(list(self._late.items()))
+            self._late.clear()
+        return self._entries
+
+    @property
+    def late(self) -> int:
+        """How many records are to be entered anew."""
+        return len(self._late)
+
+    @property
+    def most_entries(self) -> int:
+        """A number that the entries do not exceed, had without bringing them up to date."""
+        return len(self._entries) + len(self._late)
+
+    def note(self, record: int, old: dict[str, Any] | None) -> None:
+        """A record has another version than `old` now (None = it is new); its entries follow later."""
+        if record not in self._late:
+            self._late[record] = old
+
+    def catch_up(self) -> None:
+        """Enter those records that have waited longest, a bounded number of them."""
+        first = list(islice(self._late.items(), _CAUGHT_UP_AT_ONCE))
+        for record, _ in first:
+            del self._late[record]
+        self._enter(first)
+
+    def _enter(self, late: list[tuple[int, dict[str, Any] | None]]) -> None:
+        records, entries = self._records, self._entries
+        added: list[bytes] = []
+        for record, old in late:
+            new = records.get(record)
+            if new is old:
+                continue
+            old_keys = [] if old is None else self.keys(old)
+            new_keys = [] if new is None else self.keys(new)
+            if old_keys == new_keys:
+                continue
+            suffix = _RECORD.pack(record)
+            for key in old_keys:
+                entries.remove(key + suffix)
+            for key in new_keys:
+                added.append(key + suffix)
+        # In order, they mostly go to the same few places one after the other.
+        added.sort()
+        entries.update(added)
 
     def _coverage(self) -> Predicate | None:
         if self.spec.partial_filter is not None:
@@ -257,56 +221,44 @@ class Index:
             return None
         return name if self.spec.partial_filter == {name: {"$type": "date"}} else None
 
-    def keys(self, document: dict[str, Any], known: dict[str, bytes] | None = None) -> list[bytes]:
-        """The keys under which the document belongs in this index; none when it is outside a partial index.
-
-        `known` is as for `SortPattern.keys`.
-        """
+    def keys(self, document: dict[str, Any]) -> list[bytes]:
+        """The keys under which the document belongs in this index; none when it is outside a partial index."""
         moment_field = self._moment_field
         if moment_field is not None:
             value = document.get(moment_field)
             if type(value) is datetime:
-                return [encode_value(value)]
+                return [moment_key(value)]
             if value is None:
                 return []
         if self._covers is not None and not self._covers(document):
             return []
-        return self.pattern.keys(document, known)
+        return self.pattern.keys(document)
 
     def conflict(self, keys: list[bytes], record: int | None) -> bool:
         """Whether another record already holds one of the keys (only meaningful for a unique index)."""
+        if not keys:
+            return False
         own = None if record is None else _RECORD.pack(record)
+        entries = self.entries
         return any(
             own is None or entry[-8:] != own
             for key in keys
-            for entry in self.entries.irange(key, key + AFTER_PREFIX)
+            for entry in entries.irange(key, key + AFTER_PREFIX)
         )
 
-    def add(self, keys: list[bytes], record: int) -> None:
-        """Enter a record under its keys."""
-        suffix = _RECORD.pack(record)
-        for key in keys:
-            self.entries.add(key + suffix)
-
-    def remove(self, keys: list[bytes], record: int) -> None:
-        """Take a record out from under its keys."""
-        suffix = _RECORD.pack(record)
-        for key in keys:
-            self.entries.remove(key + suffix)
-
-    def load(self, records: dict[int, dict[str, Any]]) -> None:
+    def load(self) -> None:
         """Fill an empty index from all records; raises DuplicateEntry when a unique index cannot hold them."""
         entries: list[bytes] = []
-        for record, document in records.items():
+        for record, document in self._records.items():
             suffix = _RECORD.pack(record)
             entries.extend(key + suffix for key in self.keys(document))
-        self.entries = SortedList(entries)
+        self._entries = SortedList(entries)
         if self.spec.unique:
             self._refuse_duplicates()
 
     def _refuse_duplicates(self) -> None:
         previous = b""
-        for entry in self.entries:
+        for entry in self._entries:
             if entry[:-8] == previous[:-8] and entry[-8:] != previous[-8:] and previous:
                 raise DuplicateEntry(record_of(entry))
             previous = entry

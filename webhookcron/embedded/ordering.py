@@ -10,6 +10,7 @@ No key starts with 0xFF, in either direction, and none is the beginning of anoth
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
@@ -185,6 +186,36 @@ def encode_value(value: Any) -> bytes:
 def inverted(key: bytes) -> bytes:
     """The key for a descending field."""
     return key.translate(_INVERTED)
+
+
+# One cache for each type, as 1, 1.0 and True are one key of a cache. Owners, states and moments come up again and
+# again, and a document's `_id` once for each index.
+
+_REMEMBERED = 4096
+
+
+@lru_cache(_REMEMBERED)
+def text_key(value: str) -> bytes:
+    """`encode_value` of a string, remembered."""
+    return _string(value)
+
+
+@lru_cache(_REMEMBERED)
+def descending_text_key(value: str) -> bytes:
+    """`inverted(encode_value)` of a string, remembered."""
+    return _string(value).translate(_INVERTED)
+
+
+@lru_cache(_REMEMBERED)
+def moment_key(value: datetime) -> bytes:
+    """`encode_value` of a moment, remembered."""
+    return _date(value)
+
+
+@lru_cache(_REMEMBERED)
+def descending_moment_key(value: datetime) -> bytes:
+    """`inverted(encode_value)` of a moment, remembered."""
+    return _date(value).translate(_INVERTED)
 
 
 def hashable_id(value: Any) -> Any:

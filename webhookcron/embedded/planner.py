@@ -185,12 +185,13 @@ def _plan_for(
         return None
     if not _index_holds_all(index, condition, constraints):
         return None
+    # Before the rest, as bringing them up to date is what meets arrays.
+    entries = index.entries
     prefixes, fixed = _equality_prefixes(index, constraints)
     intervals, bounded = _intervals(index, constraints, prefixes, fixed)
     direction = _sort_direction(index, sort, constraints, fixed, bounded)
     if fixed == 0 and not bounded and direction is None:
         return None
-    entries = index.entries
     candidates = sum(max(0, entries.bisect_left(high) - entries.bisect_left(low)) for low, high in intervals)
     lengths = [len(prefix) for prefix in prefixes]
     served = frozenset(index.pattern.names[: fixed + bounded])

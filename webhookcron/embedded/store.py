@@ -24,7 +24,8 @@ from webhookcron.embedded.errors import (
     CommandError,
     StoreUnavailable,
 )
-from webhookcron.embedded.indexes import Index, IndexSpec, record_of
+from webhookcron.embedded.index_specs import IndexSpec
+from webhookcron.embedded.indexes import Index, record_of
 from webhookcron.embedded.transaction import Transaction
 
 EXECUTIONS = "executions"
@@ -36,6 +37,9 @@ _TRIMMED_AT_ONCE = 256
 
 _EXPIRED_AT_ONCE = 1000
 """Documents that one sweep of a TTL index removes; the rest waits for the next sweep."""
+
+_MOST_LATE = 5_000
+"""Records that may wait to be entered into one index: what a query has to wait for at most, some 20 ms."""
 
 _MAX_COLLECTIONS = 10_000
 _MAX_INDEXES = 64
@@ -195,6 +199,17 @@ class Store:
             return
         self._trim_finished()
         self._transaction.commit()
+        self.catch_up(_MOST_LATE)
+
+    def catch_up(self, most_late: int = 0) -> bool:
+        """Enter some of the records that wait into each index for which more than `most_late` do; whether any did."""
+        found = False
+        for collection in self._collections.values():
+            for index in collection.all_indexes:
+                if index.late > most_late:
+                    index.catch_up()
+                    found = True
+        return found
 
     def roll_back(self) -> None:
         """Undo everything since the last commit."""
@@ -236,7 +251,7 @@ class Store:
     def _trim_finished(self) -> None:
         bound = self.max_finished_executions
         for collection, index in self._finished.items():
-            if len(index.entries) <= bound:
+            if index.most_entries <= bound or len(index.entries) <= bound:
                 continue
             surplus = len(index.entries) - bound + min(_TRIMMED_AT_ONCE, bound // 2)
             for entry in list(index.entries[:surplus]):

@@ -12,7 +12,7 @@ import pytest
 from bson import Int64
 
 from webhookcron.embedded.collection import Collection
-from webhookcron.embedded.indexes import IndexSpec
+from webhookcron.embedded.index_specs import IndexSpec
 from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.store import Store
 

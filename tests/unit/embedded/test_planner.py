@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from webhookcron.embedded.collection import Collection
 from webhookcron.embedded.errors import CommandError
-from webhookcron.embedded.indexes import IndexSpec, sort_pattern
+from webhookcron.embedded.index_specs import IndexSpec
+from webhookcron.embedded.indexes import sort_pattern
 from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.planner import choose_plan
 from webhookcron.embedded.transaction import Transaction
