@@ -19,18 +19,18 @@ _shared_names: dict[str, str] = {}
 def adopt_document(document: dict[str, Any], depth: int = 1) -> dict[str, Any]:
     """The same document with field names shared between all documents, which halves what it takes in memory.
 
-    `depth` is the level it will stand at. Raises CommandError (15) when it nests deeper than MAX_DEPTH.
+    Arrays inside are taken over as they are, so they must not belong to anything else. `depth` is the level it will
+    stand at. Raises CommandError (15) when it nests deeper than MAX_DEPTH.
     """
     if depth > MAX_DEPTH:
-        raise CommandError(OVERFLOW, f"BSON depth exceeds the limit of {MAX_DEPTH} levels")
+        raise _too_deep()
     names = _shared_names
     adopted: dict[str, Any] = {}
     for name, value in document.items():
-        if name not in names and len(names) < _MAX_SHARED_NAMES:
-            names[name] = name
         if type(value) in NOT_PLAIN:
             value = adopt_value(value, depth)
-        adopted[names.get(name, name)] = value
+        shared = names.get(name)
+        adopted[shared_name(name) if shared is None else shared] = value
     return adopted
 
 
@@ -43,16 +43,25 @@ def adopt_value(value: Any, depth: int = 1) -> Any:
     if kind is dict:
         return adopt_document(value, depth + 1)
     if kind is list:
-        return _adopt_array(value, depth + 1)
-    if kind in NOT_PLAIN:
+        _adopt_array(value, depth + 1)
+    elif kind in NOT_PLAIN:
         raise unsupported(f"a value of type {kind.__name__}")
     return value
 
 
-def _adopt_array(values: list[Any], depth: int) -> list[Any]:
+def _adopt_array(values: list[Any], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise CommandError(OVERFLOW, f"BSON depth exceeds the limit of {MAX_DEPTH} levels")
-    return [adopt_value(value, depth) if type(value) in NOT_PLAIN else value for value in values]
+        raise _too_deep()
+    for position, value in enumerate(values):
+        kind = type(value)
+        if kind is list:
+            _adopt_array(value, depth + 1)
+        elif kind in NOT_PLAIN:
+            values[position] = adopt_value(value, depth)
+
+
+def _too_deep() -> CommandError:
+    return CommandError(OVERFLOW, f"BSON depth exceeds the limit of {MAX_DEPTH} levels")
 
 
 def shared_name(name: str) -> str:

@@ -1,6 +1,6 @@
 """One collection: its records, its indexes, and the single ways in which a document enters, changes and leaves."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -113,8 +113,12 @@ class Collection:
         `touches` names the top-level fields that may differ; None means any. Raises the duplicate-key error.
         """
         old = self.records[record]
-        indexes = self.all_indexes if touches is None else self._moving(old, new, touches)
-        self._check_keys(indexes, new, record)
+        if touches is None:
+            indexes: Sequence[Index] = self.all_indexes
+            self._check_keys(self._checked_indexes, new, record)
+        else:
+            indexes = self._moving(old, new, touches)
+            self._check_keys([index for index in indexes if index.may_refuse], new, record)
         for index in indexes:
             index.note(record, old)
         self.records[record] = new

@@ -33,7 +33,9 @@ TTL_SWEEP_SECONDS = 1.0
 CURSOR_SWEEP_SECONDS = 10.0
 SPACE_SWEEP_SECONDS = 1.0
 _BACKLOG = 512
-_GC_THRESHOLD = 50_000
+_GC_THRESHOLDS = (50_000, 1_000, 1_000)
+"""Documents are no cycles and die when the last reference to them goes: looking through all of them again and again
+would find nothing, and halt every request meanwhile."""
 
 
 def listening_socket(path: Path) -> socket.socket:
@@ -173,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the server; the exit code."""
     arguments = _arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    gc.set_threshold(_GC_THRESHOLD, 20, 50)
+    gc.set_threshold(*_GC_THRESHOLDS)
     try:
         store = Store(arguments.data_file, arguments.max_finished_executions)
     except StoreUnavailable as error:

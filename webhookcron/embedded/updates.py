@@ -134,7 +134,7 @@ def compile_update(update: Any) -> Update:
                 f"Modifiers operate on fields but we found type {describe(fields)} instead. "
                 f"For example: {{$mod: {{<field>: ...}}}} not {operator}",
             )
-    shape = _shape_of(tuple([(operator, *fields) for operator, fields in update.items()]))
+    shape = shape_of(tuple([(operator, *fields) for operator, fields in update.items()]))
     return Update(_changes(shape.steps, update), _changes(shape.on_insert, update), None, shape.touches)
 
 
@@ -152,7 +152,7 @@ def _changes(steps: tuple[Step, ...], update: dict[str, Any]) -> list[_Change]:
 
 
 @lru_cache(maxsize=1000)
-def _shape_of(operators: tuple[tuple[str, ...], ...]) -> Shape:
+def shape_of(operators: tuple[tuple[str, ...], ...]) -> Shape:
     """The shape of an update given as (operator, path, path, …) for each operator."""
     steps: list[Step] = []
     on_insert: list[Step] = []

@@ -8,6 +8,7 @@ from bson import ObjectId, Regex
 
 from webhookcron.embedded.adoption import adopt_document
 from webhookcron.embedded.collection import Collection, Document
+from webhookcron.embedded.direct_updates import DirectUpdates
 from webhookcron.embedded.errors import (
     FAILED_TO_PARSE,
     INVALID_ID_FIELD,
@@ -98,8 +99,10 @@ def _statements(
     """The statements of an update or delete; a malformed one refuses the command before any is carried out."""
     statements = request.documents(name)
     _check_count(statements)
+    needed = frozenset(required)
     for statement in statements:
-        checked_fields(statement, allowed, f"{request.command}.{name}", required)
+        if not (allowed.issuperset(statement) and needed.issubset(statement)):
+            checked_fields(statement, allowed, f"{request.command}.{name}", required)
         if type(statement["q"]) is not dict:
             raise CommandError(TYPE_MISMATCH, f"BSON field '{request.command}.{name}.q' must be an object")
     return statements
@@ -121,8 +124,16 @@ def update(store: Store, request: Request) -> Document:
     upserted: list[Document] = []
     errors: list[Document] = []
     large = request.size > _LARGE_MESSAGE_BYTES
+    direct = DirectUpdates()
+    collection = store.find(database, name)
     for position, statement in enumerate(statements):
         try:
+            if collection is not None and not statement.get("multi"):
+                made = _update_directly(collection, direct, statement, large)
+                if made is not None:
+                    matched += 1
+                    modified += made
+                    continue
             found, changed, identity = _update_statement(store, database, name, statement, large)
         except CommandError as error:
             errors.append(error.as_write_error(position))
@@ -138,6 +149,23 @@ def update(store: Store, request: Request) -> Document:
     if upserted:
         reply["upserted"] = upserted
     return _with_errors(reply, errors)
+
+
+def _update_directly(
+    collection: Collection, direct: DirectUpdates, statement: Document, large: bool
+) -> bool | None:
+    """Whether the document was modified; None when the statement is none that is carried out without compiling it."""
+    record = collection.guarded_record(statement["q"])
+    if record is None:
+        return None
+    old = collection.records[record]
+    new = direct.apply(statement["u"], old)
+    if new is None:
+        return None
+    if new is old:
+        return False
+    _put(collection, record, new, direct.touches, large)
+    return True
 
 
 def _update_statement(
@@ -170,10 +198,16 @@ def _change(collection: Collection, record: int, compiled: Update, large: bool) 
     new = compiled.apply(old)
     if new is old:
         return False
+    _put(collection, record, new, compiled.touches, large)
+    return True
+
+
+def _put(
+    collection: Collection, record: int, new: Document, touches: frozenset[str] | None, large: bool
+) -> None:
     if large or record in collection.large_records:
         check_document_size(len(bson.encode(new)))
-    collection.replace(record, new, compiled.touches)
-    return True
+    collection.replace(record, new, touches)
 
 
 def _upsert(collection: Collection, condition: Document, compiled: Update) -> Document:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Int64
+from bson import Decimal128, Int64
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from webhookcron.embedded.collection import Collection
+from webhookcron.embedded.direct_updates import DirectUpdates
 from webhookcron.embedded.index_specs import IndexSpec
 from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.store import Store
+from webhookcron.embedded.updates import compile_update, identical
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 5000)
 LATER = datetime(2026, 3, 1, 13)
@@ -136,3 +140,114 @@ def test_new_changed_and_removed_documents_of_one_commit_are_found_again(tmp_pat
         {"_id": "new", "n": 3},
     ]
     again.close()
+
+
+stored = st.sampled_from([*VALUES, [], ["a", "b"], 2**63 - 1, float("nan"), {"x": {"y": [1]}}])
+pushed = st.one_of(
+    stored,
+    st.fixed_dictionaries(
+        {"$each": st.lists(stored, max_size=2)}, optional={"$slice": st.sampled_from([-2, -1, 0, 1, 2, 1.0])}
+    ),
+)
+names = st.sampled_from(["a", "b", "c", "d", "a.x", "_id", "$a"])
+updates = st.fixed_dictionaries(
+    {},
+    optional={
+        "$set": st.dictionaries(names, stored, min_size=1, max_size=3),
+        "$unset": st.dictionaries(names, st.just(""), min_size=1, max_size=2),
+        "$inc": st.dictionaries(names, stored, min_size=1, max_size=2),
+        "$max": st.dictionaries(names, stored, min_size=1, max_size=2),
+        "$push": st.dictionaries(names, pushed, min_size=1, max_size=2),
+        "$min": st.dictionaries(names, stored, min_size=1, max_size=1),
+        "$setOnInsert": st.dictionaries(names, stored, min_size=1, max_size=1),
+    },
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(updates, min_size=1, max_size=3), st.dictionaries(st.sampled_from("abcd"), stored))
+def test_a_direct_update_is_what_the_compiled_one_is(
+    given_updates: list[dict[str, Any]], fields: dict[str, Any]
+) -> None:
+    direct = DirectUpdates()
+    document = {"_id": "1", **fields}
+    before = repr(document)
+    for update in given_updates:
+        made = direct.apply(update, document)
+        if made is not None:
+            compiled = compile_update(update)
+            expected = compiled.apply(document)
+            assert (made is document) == (expected is document)
+            # By their texts, as NaN is not even itself.
+            assert repr(list(made.items())) == repr(list(expected.items()))
+            assert [type(value) for value in made.values()] == [type(value) for value in expected.values()]
+            assert direct.touches == compiled.touches
+    assert repr(document) == before
+
+
+@pytest.mark.parametrize(
+    ("update", "expected"),
+    [
+        (
+            {
+                "$set": {"status": "done", "at": LATER, "counted": False},
+                "$unset": {"claim": ""},
+                "$push": {"attempts": {"number": 1, "headers": [["a", "b"]]}},
+            },
+            {"status": "done", "at": LATER, "counted": False, "attempts": [{"number": 1, "headers": [["a", "b"]]}]},
+        ),
+        (
+            {
+                "$inc": {"n": 1},
+                "$max": {"at": LATER},
+                "$push": {"tokens": {"$each": ["new"], "$slice": -2}},
+            },
+            {"n": 4, "at": LATER, "tokens": ["older", "new"]},
+        ),
+        ({"$max": {"at": MOMENT}}, {}),
+        ({"$set": {"status": "running"}, "$unset": {"missing": ""}}, {}),
+    ],
+)  # fmt: skip
+def test_the_updates_of_the_platform_are_made_directly(
+    update: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    document = {
+        "_id": "1",
+        "status": "running",
+        "claim": "c",
+        "at": MOMENT,
+        "n": 3,
+        "tokens": ["old", "older"],
+    }
+    made = DirectUpdates().apply(update, document)
+    assert made is not None
+    wanted = {**document, **expected}
+    if "$unset" in update and "claim" in update["$unset"]:
+        del wanted["claim"]
+    assert identical(dict(sorted(made.items())), dict(sorted(wanted.items())))
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"$set": {"a.b": 1}},
+        {"$set": {"_id": "2"}},
+        {"$set": {"a": 1}, "$inc": {"a": 1}},
+        {"$set": {"a": Decimal128("1")}},
+        {"$push": {"a": {"deep": Decimal128("1")}}},
+        {"$inc": {"a": "1"}},
+        {"$inc": {"text": 1}},
+        {"$inc": {"most": 1}},
+        {"$push": {"text": 1}},
+        {"$push": {"a": {"$each": 1}}},
+        {"$rename": {"a": "b"}},
+        {"$set": 1},
+        {"a": 1},
+        {},
+        [],
+    ],
+    ids=repr,
+)
+def test_what_is_refused_or_rare_is_left_to_the_compiled_form(update: Any) -> None:
+    document = {"_id": "1", "text": "x", "most": 2**63 - 1}
+    assert DirectUpdates().apply(update, document) is None
