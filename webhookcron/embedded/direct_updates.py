@@ -54,7 +54,7 @@ class DirectShape:
                         return None
                     if identical(old, argument):
                         continue
-                elif type(old) is type(argument) and old == argument:
+                elif old is argument or (type(old) is type(argument) and old == argument):
                     continue
             elif operator == _UNSET:
                 if type(argument) in NOT_PLAIN:
