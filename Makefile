@@ -61,4 +61,4 @@ bench: $(VENV)/.dev ## measure everything; one by one: .venv/bin/python benchmar
 	@echo "== benchmarks.fires"; $(BIN)/python -m benchmarks.fires
 
 clean: ## remove what was installed and built, but no data
-	rm -rf $(VENV) build dist node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist node_modules benchmarks/peers/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

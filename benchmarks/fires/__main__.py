@@ -3,26 +3,23 @@
 Workloads: steady, herd, slow, fairness, idle, api, mirror, tickers; all by default. Runs on embedded stores, or on
 real ones by --mongodb-uri and --redis-url (a database and a Redis of their own: both are emptied). Progress goes to
 standard error, a table to standard output, and everything to --json FILE.
+
+What others need for the same work on the same machine: `python -m benchmarks.peers`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import sys
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.fires import ticking, workloads
+from benchmarks.fires.arguments import numbers_up_to, up_to
+from benchmarks.fires.report import line, print_medians, say
 from benchmarks.fires.stack import Receiver, StackOptions, running
-
-_ROLES = ("ticker", "worker", "redis", "store")
-
-_LAGS = ("lag_p50_ms", "lag_p99_ms", "lag_max_ms")
 
 WORKLOADS = ("steady", "herd", "slow", "fairness", "idle", "api", "mirror", "tickers")
 
@@ -37,10 +34,10 @@ def main() -> None:
         for run in range(options.runs):
             for row in _run(name, options):
                 results.append({"workload": name, "run": run + 1, **row})
-                print(_line(results[-1]), flush=True)
+                print(line(results[-1]), flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
-    _medians(results)
+    print_medians(results)
 
 
 def _run(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -110,93 +107,29 @@ def _shared_by(tickers: int, options: argparse.Namespace) -> dict[str, Any]:
         return row
 
 
-def _line(row: dict[str, Any]) -> str:
-    parts = [f"{row['workload']:>6}"]
-    for key, value in row.items():
-        if key in ("workload", "run"):
-            continue
-        if isinstance(value, dict):
-            value = " ".join(f"{role}={figure}" for role, figure in value.items())
-            parts.append(f"{key}[{value}]")
-        else:
-            parts.append(f"{key}={value}")
-    return "  ".join(parts)
-
-
-def _medians(results: list[dict[str, Any]]) -> None:
-    """The medians over the runs of each workload, CPU split by process; the receiver's own cost beside them."""
-    groups: dict[tuple[str, Any], list[dict[str, Any]]] = {}
-    for row in results:
-        if "cpu_ms_per_fire" in row and "lag_p50_ms" in row:
-            groups.setdefault((row["workload"], (row["jobs"], row.get("hanging", 0))), []).append(row)
-    if not groups:
-        return
-    columns = ("runs", "fires/s", "p50 ms", "p99 ms", "max ms", *_ROLES, "but store", "missing", "double")
-    print(f"\n{'workload':>8} {'jobs':>6} " + " ".join(f"{column:>9}" for column in columns))
-    for (workload, (jobs, hanging)), rows in groups.items():
-        lags = [statistics.median(row[name] or 0 for row in rows) for name in _LAGS]
-        cpu = [statistics.median(row["cpu_ms_per_fire"].get(role, 0) for row in rows) for role in _ROLES]
-        all_cpu = [
-            (sum(row["cpu_ms_per_fire"].values()), row["cpu_ms_per_fire"].get("store", 0)) for row in rows
-        ]
-        cpu.append(statistics.median(everything - store for everything, store in all_cpu))
-        cells = [f"{len(rows):>9}", f"{statistics.median(row['fires_per_second'] for row in rows):>9.0f}"]
-        cells += [f"{lag:>9.1f}" for lag in lags] + [f"{figure:>9.3f}" for figure in cpu]
-        cells += [f"{sum(row[name] for row in rows):>9}" for name in ("missing", "duplicates")]
-        print(
-            f"{workload:>8} {jobs:>6} " + " ".join(cells) + (f"  beside {hanging} hanging" if hanging else "")
-        )
-    print("CPU is in ms per fire, by process; `but store` is all of it without the store.")
-    receiver = statistics.median(row["receiver_cpu_ms_per_fire"] for rows in groups.values() for row in rows)
-    if receiver:
-        print(
-            f"The receiver took {receiver:.3f} ms of CPU a call: it could take {1000 / receiver:,.0f} a second."
-        )
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def _up_to(most: int) -> Callable[[str], int]:
-    """What reads a whole number from 1 to `most`: nothing here is to run for ever, or to fill the memory."""
-
-    def number(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most:,}")
-        return int(text)
-
-    return number
-
-
-def _numbers_up_to(most: int) -> Callable[[str], list[int]]:
-    return lambda text: [_up_to(most)(part) for part in text.split(",")]
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fires", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument(
-        "--runs", type=_up_to(20), default=1, help="runs of each workload; medians are printed"
+        "--runs", type=up_to(20), default=1, help="runs of each workload; medians are printed"
     )
-    parser.add_argument("--rates", type=_numbers_up_to(20_000), default=[200, 1000, 1500],
+    parser.add_argument("--rates", type=numbers_up_to(20_000), default=[200, 1000, 1500],
                         help="jobs a second for steady, one after the other until one is not kept up")  # fmt: skip
-    parser.add_argument("--seconds", type=_up_to(600), default=10, help="length of steady and idle")
+    parser.add_argument("--seconds", type=up_to(600), default=10, help="length of steady and idle")
     parser.add_argument(
         "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
     )
-    parser.add_argument("--idle-jobs", type=_up_to(1_000_000), default=100_000)
-    parser.add_argument("--mirrored", type=_numbers_up_to(5_000_000),
+    parser.add_argument("--idle-jobs", type=up_to(1_000_000), default=100_000)
+    parser.add_argument("--mirrored", type=numbers_up_to(5_000_000),
                         default=[1_000, 100_000, 1_000_000], help="jobs in the mirror, in turn")  # fmt: skip
     parser.add_argument(
-        "--herd", type=_up_to(100_000), default=5_000, help="jobs that the tickers of `tickers` share"
+        "--herd", type=up_to(100_000), default=5_000, help="jobs that the tickers of `tickers` share"
     )
-    parser.add_argument("--requests", type=_up_to(100_000), default=300, help="requests of each kind for api")
-    parser.add_argument("--tickers", type=_up_to(16), default=1)
-    parser.add_argument("--workers", type=_up_to(16), default=1)
+    parser.add_argument("--requests", type=up_to(100_000), default=300, help="requests of each kind for api")
+    parser.add_argument("--tickers", type=up_to(16), default=1)
+    parser.add_argument("--workers", type=up_to(16), default=1)
     parser.add_argument(
-        "--kept-executions", type=_up_to(5_000_000), default=50_000, help="bound of the embedded store"
+        "--kept-executions", type=up_to(5_000_000), default=50_000, help="bound of the embedded store"
     )
     parser.add_argument("--mongodb-uri")
     parser.add_argument("--redis-url")

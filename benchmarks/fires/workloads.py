@@ -9,8 +9,9 @@ from typing import Any
 
 import requests
 
+from benchmarks.fires.measuring import measure, wait_until, whole_second
 from benchmarks.fires.receiver import hanging_host
-from benchmarks.fires.stack import Receiver, Stack, await_received
+from benchmarks.fires.stack import Receiver, Stack
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 
 LEAD = timedelta(seconds=2)
@@ -19,33 +20,31 @@ LEAD = timedelta(seconds=2)
 WARM_UP = timedelta(seconds=2)
 """How long steady jobs fire before the figures begin: first fires make connections and load definitions."""
 
-PATIENCE = timedelta(seconds=10)
-
 
 def steady(stack: Stack, receiver: Receiver, jobs: int, seconds: int, *, aligned: bool) -> dict[str, Any]:
     """`jobs` jobs due every second for `seconds` s; spread over the second, or all at its beginning."""
     receiver.ask(do="reset")
-    start = _whole_second(stack.now() + LEAD + timedelta(seconds=jobs / 2000))
+    start = whole_second(stack.now() + LEAD + timedelta(seconds=jobs / 2000))
     schedules = [
         _every_second(start + timedelta(milliseconds=0 if aligned else number * 1000 // jobs))
         for number in range(jobs)
     ]
     stack.register(schedules, receiver.url, handled_through=start - timedelta(milliseconds=1))
     start += WARM_UP
-    _wait_until(stack, start)
+    wait_until(stack, start)
     window = (start, start + timedelta(seconds=seconds))
-    return _measure(stack, receiver, window, jobs * seconds) | {"jobs": jobs, "aligned": aligned}
+    return measure(stack, receiver, window, jobs * seconds) | {"jobs": jobs, "aligned": aligned}
 
 
 def herd(stack: Stack, receiver: Receiver, jobs: int) -> dict[str, Any]:
     """`jobs` jobs due at one instant; how long until the last one has arrived."""
     receiver.ask(do="reset")
-    start = _whole_second(stack.now() + LEAD + timedelta(seconds=jobs / 2000))
+    start = whole_second(stack.now() + LEAD + timedelta(seconds=jobs / 2000))
     once = Schedule(type=ScheduleType.INTERVAL, interval=IntervalUnit.HOUR, interval_value=1, anchor_at=start,
                     anchor_fires=True, start_at=start)  # fmt: skip
     stack.register([once] * jobs, receiver.url, handled_through=start - timedelta(milliseconds=1))
-    _wait_until(stack, start)
-    row = _measure(stack, receiver, (start, start + timedelta(seconds=1)), jobs)
+    wait_until(stack, start)
+    row = measure(stack, receiver, (start, start + timedelta(seconds=1)), jobs)
     return row | {"jobs": jobs, "drained_seconds": round((row["lag_max_ms"] or 0) / 1000, 3)}
 
 
@@ -53,7 +52,7 @@ def fairness(stack: Stack, receiver: Receiver, jobs: int, seconds: int, hosts: i
     """Steady jobs alone, and beside 1,000 fires for one hanging host and one for each of `hosts` others."""
     alone = steady(stack, receiver, jobs, seconds, aligned=False)
     stack.forget_jobs()
-    start = _whole_second(stack.now() + LEAD)
+    start = whole_second(stack.now() + LEAD)
     once = Schedule(type=ScheduleType.ONCE, run_at=start)
     targets = [1] * 1000 + [number + 2 for number in range(hosts)]
     urls = [f"http://{hanging_host(number)}:{receiver.port}/hook" for number in targets]
@@ -123,30 +122,6 @@ def api(stack: Stack, jobs: int, requests_each: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _measure(
-    stack: Stack, receiver: Receiver, window: tuple[datetime, datetime], expected: int
-) -> dict[str, Any]:
-    before, receiver_before = stack.cpu_seconds(), receiver.cpu_seconds()
-    earlier = receiver.ask(do="report", from_ms=0, to_ms=2**60)["received"]
-    _wait_until(stack, window[1])
-    report = await_received(receiver, window, expected, PATIENCE)
-    time.sleep(1.0)  # The records of the last calls are still being written.
-    after, receiver_after = stack.cpu_seconds(), receiver.cpu_seconds()
-    fires = max(report["received"], 1)
-    # Jobs go on firing until they are forgotten, so CPU is shared out over all that arrived meanwhile.
-    meanwhile = max(receiver.ask(do="report", from_ms=0, to_ms=2**60)["received"] - earlier, 1)
-    return {
-        **{key: value for key, value in report.items() if key != "last_arrival_ms"},
-        "missing": expected - report["received"],
-        "fires_per_second": round(fires / max((window[1] - window[0]).total_seconds(), 1), 1),
-        "cpu_ms_per_fire": {
-            role: round((after[role] - before[role]) / meanwhile * 1000, 4) for role in after
-        },
-        "receiver_cpu_ms_per_fire": round((receiver_after - receiver_before) / meanwhile * 1000, 4),
-        "rss_mb": stack.rss_mb(),
-    }
-
-
 def _every_second(anchor: datetime) -> Schedule:
     return Schedule(
         type=ScheduleType.INTERVAL,
@@ -156,11 +131,3 @@ def _every_second(anchor: datetime) -> Schedule:
         anchor_fires=True,
         start_at=anchor,
     )
-
-
-def _whole_second(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0) + timedelta(seconds=1)
-
-
-def _wait_until(stack: Stack, moment: datetime) -> None:
-    time.sleep(max(0.0, (moment - stack.now()).total_seconds()))

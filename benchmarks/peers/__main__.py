@@ -1,0 +1,120 @@
+"""`python -m benchmarks.peers WORKLOAD…`: what others need for the work of `benchmarks.fires`, on this machine.
+
+Workloads: steady, herd, slow, as there: the same receiver, jobs, body, headers, signature, and the same figures. Peers:
+
+bullmq   BullMQ job schedulers, undici
+classic  node-cron, SET NX in Redis, a BullMQ queue, axios; its crons cannot be spread over the second
+
+They keep no log of their executions, so compare them with the column `but store` of `benchmarks.fires`. Needs Node
+20.18.1 or newer and npm, which installs what package-lock.json here names. Progress goes to standard error, a table to
+standard output, and everything to --json FILE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fires.arguments import numbers_up_to, up_to
+from benchmarks.fires.report import line, print_medians, say
+from benchmarks.fires.stack import Receiver
+from benchmarks.peers import workloads
+from benchmarks.peers.answers import PeerFailed
+from benchmarks.peers.node import node_command
+from benchmarks.peers.stack import PeerOptions, running
+
+WORKLOADS = ("steady", "herd", "slow")
+
+PEERS = ("bullmq", "classic")
+
+SLOW_TARGETS = 500
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    options = _arguments()
+    node = node_command()
+    results: list[dict[str, Any]] = []
+    for name in options.workloads or WORKLOADS:
+        for run in range(options.runs):
+            try:
+                rows = _run(name, node, options)
+            except PeerFailed as error:
+                raise SystemExit(str(error)) from error
+            for row in rows:
+                results.append({"workload": name, "run": run + 1, "peer": options.peer, **row})
+                print(line(results[-1]), flush=True)
+    if options.json:
+        Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
+    print_medians(results)
+    print(f"Peer: {options.peer}. It has no store: nothing is kept of an execution.")
+
+
+def _run(name: str, node: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    say(f"{name}: starting {options.peer} …")
+    delay = 0.1 if name == "slow" else 0.0
+    with running(node, _peer_options(name, options)) as peer, closing(Receiver(delay)) as receiver:
+        rows = []
+        if name == "steady":
+            aligned = options.aligned or options.peer == "classic"
+            for jobs in options.rates:
+                say(f"steady: {jobs} jobs a second for {options.seconds} s …")
+                row = workloads.steady(peer, receiver, jobs, options.seconds, aligned=aligned)
+                rows.append(row)
+                peer.forget_jobs()
+                if row["missing"] or (row["lag_p99_ms"] or 0) >= 1000:
+                    break
+        else:
+            for jobs in (1000, 5000) if name == "herd" else (SLOW_TARGETS,):
+                say(f"{name}: {jobs} jobs at one instant …")
+                rows.append(workloads.herd(peer, receiver, jobs))
+                peer.forget_jobs()
+        return rows
+
+
+def _peer_options(workload: str, options: argparse.Namespace) -> PeerOptions:
+    roles = ("worker",) * options.workers
+    return PeerOptions(
+        script=f"{options.peer}.mjs",
+        roles=("ticker", *roles) if options.peer == "classic" else roles,
+        concurrency=options.concurrency,
+        # As for this platform: the targets of `slow` stand for as many hosts, though they share an address.
+        connections_per_host=SLOW_TARGETS if workload == "slow" else options.connections,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("--peer", choices=PEERS, default=PEERS[0])
+    parser.add_argument(
+        "--runs", type=up_to(20), default=1, help="runs of each workload; medians are printed"
+    )
+    parser.add_argument("--rates", type=numbers_up_to(20_000), default=[200, 1000, 1500],
+                        help="jobs a second for steady, one after the other until one is not kept up")  # fmt: skip
+    parser.add_argument("--seconds", type=up_to(600), default=10, help="length of steady")
+    parser.add_argument(
+        "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
+    )
+    parser.add_argument("--workers", type=up_to(16), default=1, help="worker processes")
+    parser.add_argument(
+        "--concurrency", type=up_to(10_000), default=1000, help="jobs that a worker runs at once"
+    )
+    parser.add_argument("--connections", type=up_to(10_000), default=250, help="connections of a worker")
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    unknown = set(options.workloads) - set(WORKLOADS)
+    if unknown:
+        parser.error(f"no such workload: {', '.join(sorted(unknown))}")
+    return options
+
+
+if __name__ == "__main__":
+    main()
