@@ -13,10 +13,10 @@ from webhookcron.embedded.errors import (
     TYPE_MISMATCH,
     CommandError,
 )
+from webhookcron.embedded.journal import MAX_DOCUMENT_BYTES
 from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.request import Request
 from webhookcron.embedded.store import Store
-from webhookcron.embedded.transaction import MAX_DOCUMENT_BYTES
 from webhookcron.embedded.writes import MAX_WRITES
 
 MAX_MESSAGE_BYTES = 48_000_000

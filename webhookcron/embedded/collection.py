@@ -9,6 +9,7 @@ from bson import ObjectId, Regex
 from webhookcron.embedded.errors import DUPLICATE_KEY, CommandError
 from webhookcron.embedded.index_specs import IndexSpec
 from webhookcron.embedded.indexes import DuplicateEntry, Index, SortPattern
+from webhookcron.embedded.journal import LARGE_DOCUMENT_BYTES
 from webhookcron.embedded.matching import compile_filter, is_operator_document
 from webhookcron.embedded.ordering import MISSING, hashable_id
 from webhookcron.embedded.planner import choose_plan
@@ -37,6 +38,7 @@ class Collection:
         self.indexes: dict[str, Index] = {}
         self.large_records: set[int] = set()
         """Records so large that each update of them must be measured."""
+        self.is_dropped = False
         self._transaction = transaction
         self.all_indexes: tuple[Index, ...] = ()
         """Internal ones among them."""
@@ -82,8 +84,8 @@ class Collection:
 
     # Changes
 
-    def insert(self, document: Document, body: bytes | None = None) -> None:
-        """Add a document that has an `_id`; `body` is its BSON when the caller has it.
+    def insert(self, document: Document) -> None:
+        """Add a document that has an `_id`.
 
         Raises the duplicate-key error (11000) and then leaves everything as it was.
         """
@@ -91,12 +93,29 @@ class Collection:
         if identity in self.record_by_id:
             raise self._duplicate_id(document["_id"])
         self._check_keys(self._checked_indexes, document, None)
-        record = self._transaction.new_record()
+        self._enter(self._transaction.new_record(), identity, document)
+
+    def _enter(self, record: int, identity: Any, document: Document) -> None:
         for index in self.all_indexes:
             index.note(record, None)
         self.records[record] = document
         self.record_by_id[identity] = record
-        self._transaction.stored(self, record, None, document, body)
+        self._transaction.stored(self, record, None)
+
+    def place(self, record: int, document: Document | None) -> None:
+        """Make this the version of a record, as it was once before (None: it was gone); nothing is checked."""
+        self._transaction.continue_after(record)
+        old = self.records.get(record)
+        if old is None:
+            if document is not None:
+                self._enter(record, hashable_id(document["_id"]), document)
+        elif document is None:
+            self.remove(record)
+        else:
+            for index in self.all_indexes:
+                index.note(record, old)
+            self.records[record] = document
+            self._transaction.stored(self, record, old)
 
     def _check_keys(self, indexes: Iterable[Index], document: Document, record: int | None) -> None:
         """Refuse what an index cannot hold, before anything is changed."""
@@ -122,7 +141,7 @@ class Collection:
         for index in indexes:
             index.note(record, old)
         self.records[record] = new
-        self._transaction.stored(self, record, old, new, None)
+        self._transaction.stored(self, record, old)
 
     def _moving(self, old: Document, new: Document, touches: frozenset[str]) -> list[Index]:
         """The indexes in which the document may move: an update that touches a field often leaves it as it was."""
@@ -154,7 +173,7 @@ class Collection:
         for index in self.all_indexes:
             index.note(record, document)
         self.large_records.discard(record)
-        self._transaction.removed(self, record, document)
+        self._transaction.stored(self, record, document)
 
     def restore(self, record: int, old: Document | None) -> None:
         """Undo one change: bring back the old version, or take an inserted document out (None)."""
@@ -168,12 +187,18 @@ class Collection:
             del self.records[record]
             del self.record_by_id[hashable_id(present["_id"])]
 
-    def load(self, record: int, document: Document) -> None:
-        """Take in a document from the data file, before any index is attached."""
+    def load(self, record: int, document: Document, size: int) -> None:
+        """Take in a document of this many bytes from the data file, before any index is attached."""
         self.records[record] = document
         self.record_by_id[hashable_id(document["_id"])] = record
+        if size > LARGE_DOCUMENT_BYTES:
+            self.large_records.add(record)
 
     # Reading
+
+    def stored(self, record: int) -> Document | None:
+        """The document of a record; None when it is gone, maybe with the whole collection."""
+        return None if self.is_dropped else self.records.get(record)
 
     def matching_records(
         self, condition: Document, sort: SortPattern | None = None, wanted: int | None = None

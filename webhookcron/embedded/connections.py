@@ -12,6 +12,7 @@ from typing import Any
 from webhookcron.embedded.commands import execute
 from webhookcron.embedded.cursors import Cursors
 from webhookcron.embedded.errors import OPERATION_FAILED, CommandError
+from webhookcron.embedded.redoing import is_repeatable
 from webhookcron.embedded.store import Store
 from webhookcron.embedded.wire import (
     OP_MSG,
@@ -29,7 +30,7 @@ MAX_AWAITED_BYTES = 512 * 1024 * 1024
 """Memory that unfinished messages may take, so that many big ones begun at once cannot exhaust the machine."""
 
 _QUIET_SECONDS = 0.05
-"""After so long without a request, indexes are brought up to date: work that nobody waits for."""
+"""After so long without a request, indexes and the data file are brought up to date: work that nobody waits for."""
 
 _INT32_BYTES = 4
 _RECEIVE_BYTES = 256 * 1024
@@ -64,7 +65,10 @@ class Hub:
             self._answer(connection, request_id_of(message), OP_MSG, error.as_reply())
             return
         try:
+            mark = self.store.before_request()
             reply = execute(self.store, self.cursors, request)
+            if is_repeatable(request, reply):
+                self.store.repeatable(mark, message)
             encoded = encode_reply(reply, request_id, kind) if wants_reply else b""
         except Exception:
             # One request must not end the server. What the turn did so far is undone, so nothing of it is promised.
@@ -117,10 +121,10 @@ class Hub:
             self._loop.call_later(_QUIET_SECONDS, self._catch_up, self._handled)
 
     def _catch_up(self, handled: int) -> None:
-        """Bring indexes up to date, a little in each turn, as long as no requests come."""
+        """Bring indexes and the data file up to date, a little in each turn, as long as no requests come."""
         if handled != self._handled:
             self._loop.call_later(_QUIET_SECONDS, self._catch_up, self._handled)
-        elif self.store.catch_up():
+        elif self.store.catch_up() or self.store.save_some():
             self._loop.call_soon(self._catch_up, handled)
         else:
             self._catching_up = False

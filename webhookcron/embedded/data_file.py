@@ -1,7 +1,7 @@
-"""The data file: every committed document in one SQLite database, written through in groups.
+"""The data file: documents in one SQLite database, written in groups; the redo log (redo_log.py) continues it.
 
-The file holds whole documents as BSON; memory is what answers queries. A commit survives the death of the process
-(SIGKILL) at once; with `synchronous=NORMAL` a power cut may cost the last commits but never damages the file
+The file holds whole documents as BSON; memory is what answers queries. What was written survives the death of the
+process (SIGKILL) at once; with `synchronous=NORMAL` a power cut may cost the last moments but never damages the file
 (SQLite documentation, "Write-Ahead Logging").
 """
 
@@ -15,7 +15,9 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 
 from webhookcron.embedded.errors import StoreUnavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_WITHOUT_LOG = 1
+"""The version that wrote everything here at once: such a file is continued by no log yet."""
 ALREADY_OPEN_EXIT_CODE = 3
 
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -30,7 +32,12 @@ CREATE TABLE IF NOT EXISTS indexes (
     collection INTEGER NOT NULL, name TEXT NOT NULL, spec BLOB NOT NULL, PRIMARY KEY (collection, name));
 CREATE TABLE IF NOT EXISTS documents (
     record INTEGER PRIMARY KEY, collection INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS redo (generation INTEGER NOT NULL);
+INSERT INTO redo (generation) SELECT 0 WHERE NOT EXISTS (SELECT * FROM redo)
 """
+
+CatalogChange = tuple[str, tuple[Any, ...]]
+"""A statement on collections or indexes, and its values."""
 
 _VACUUM_PAGES = 512
 """Free pages given back to the file system at a time, so that no request waits long."""
@@ -76,7 +83,7 @@ class DataFile:
         execute("PRAGMA synchronous=NORMAL")
         execute(f"PRAGMA journal_size_limit={_LOG_LIMIT_BYTES}")
         version = execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
+        if version not in (0, _WITHOUT_LOG, SCHEMA_VERSION):
             raise StoreUnavailable(f"the data file {self.path} was made by another version ({version})")
         # Taking the write lock now is what refuses a second server.
         execute("BEGIN IMMEDIATE")
@@ -94,43 +101,47 @@ class DataFile:
         rows = self._connection.execute("SELECT collection, spec FROM indexes ORDER BY rowid").fetchall()
         return [(collection, bson.decode(spec, CODEC)) for collection, spec in rows]
 
-    def documents(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Record number, collection number and document, in the order of insertion."""
+    def documents(self) -> Iterator[tuple[int, int, dict[str, Any], int]]:
+        """Record number, collection number, document and its size in bytes, in the order of insertion."""
         rows = self._connection.execute("SELECT record, collection, body FROM documents ORDER BY record")
         for record, collection, body in rows:
-            yield record, collection, bson.decode(body, CODEC)
+            yield record, collection, bson.decode(body, CODEC), len(body)
 
-    def write(
-        self,
-        catalog: Iterable[tuple[str, tuple[Any, ...]]],
-        created: list[tuple[int, int, bytes]],
-        changed: list[tuple[bytes, int]],
-        removed: list[tuple[int]],
-    ) -> None:
-        """Commit statements on the catalog, then documents to remove, new ones and new versions, all or nothing.
+    def generation(self) -> int:
+        """The redo log that continues this file."""
+        generation: int = self._connection.execute("SELECT generation FROM redo").fetchone()[0]
+        return generation
 
-        New ones are (record number, collection number, body), new versions (body, record number).
+    # One transaction at a time: `begin`, any of the changes, then `finish` or `roll_back`. All raise sqlite3.Error
+    # when the file cannot be written.
 
-        Raises sqlite3.Error when the file could not be written; it then holds what it held before.
-        """
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement, values in catalog:
-                connection.execute(statement, values)
-            if removed:
-                connection.executemany("DELETE FROM documents WHERE record = ?", removed)
-            if created:
-                connection.executemany(
-                    "INSERT INTO documents (record, collection, body) VALUES (?, ?, ?)", created
-                )
-            if changed:
-                connection.executemany("UPDATE documents SET body = ? WHERE record = ?", changed)
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    def begin(self) -> None:
+        """Open the transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def change_catalog(self, changes: Iterable[CatalogChange]) -> None:
+        """Carry out statements on collections and indexes."""
+        for statement, values in changes:
+            self._connection.execute(statement, values)
+
+    def put(self, documents: list[tuple[int, int, bytes]], removed: list[tuple[int]]) -> None:
+        """Write documents, new ones and new versions, given as (record, collection number, body); remove others."""
+        if removed:
+            self._connection.executemany("DELETE FROM documents WHERE record = ?", removed)
+        if documents:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO documents (record, collection, body) VALUES (?, ?, ?)", documents
+            )
+
+    def finish(self, generation: int) -> None:
+        """Commit; from here the log of this generation continues the file."""
+        self._connection.execute("UPDATE redo SET generation = ?", (generation,))
+        self._connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Leave the file as it was."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def give_back_space(self) -> None:
         """Return some free pages to the file system when there are many."""

@@ -26,6 +26,8 @@ from webhookcron.embedded.errors import (
 )
 from webhookcron.embedded.index_specs import IndexSpec
 from webhookcron.embedded.indexes import Index, record_of
+from webhookcron.embedded.journal import Journal
+from webhookcron.embedded.redo_log import RedoLog
 from webhookcron.embedded.transaction import Transaction
 
 EXECUTIONS = "executions"
@@ -53,16 +55,21 @@ class Store:
         """Load the data file; `max_finished_executions` 0 means no bound. Raises StoreUnavailable."""
         self.max_finished_executions = max_finished_executions
         self._file = DataFile(path)
-        self._transaction = Transaction(self._file)
+        self._journal = Journal(self._file, RedoLog(path))
+        self._transaction = Transaction(self._journal)
         self._collections: dict[tuple[str, str], Collection] = {}
         self._finished: dict[Collection, Index] = {}
         """The executions of each database by `completedAt`, kept while there is a bound."""
         self._next_number = 1
         try:
             self._load()
-        except (BSONError, CommandError, KeyError, sqlite3.Error) as error:
+            self._redo()
+        except (BSONError, KeyError, sqlite3.Error) as error:
             self._file.close()
             raise StoreUnavailable(f"the data file {path} is damaged: {error}") from error
+        except CommandError as error:
+            self._file.close()
+            raise StoreUnavailable(f"cannot use the data file {path}: {error.message}") from error
 
     def _load(self) -> None:
         by_number: dict[int, Collection] = {}
@@ -70,15 +77,34 @@ class Store:
             collection = Collection(number, database, name, self._transaction)
             by_number[number] = self._collections[database, name] = collection
             self._next_number = max(self._next_number, number + 1)
-        for record, number, document in self._file.documents():
-            by_number[number].load(record, adopt_document(document))
+        for record, number, document, size in self._file.documents():
+            by_number[number].load(record, adopt_document(document), size)
             self._transaction.continue_after(record)
         for number, spec in self._file.indexes():
             by_number[number].attach(by_number[number].built_index(IndexSpec(spec)))
         for collection in by_number.values():
             self._watch_finished(collection)
 
+    def _redo(self) -> None:
+        """Do again what the data file does not hold."""
+        # Not before, as the commands work on stores.
+        from webhookcron.embedded.redoing import redo
+
+        for next_record, items in self._journal.redo():
+            self._transaction.begin_redo(next_record)
+            for item in items:
+                redo(self, item)
+            self._transaction.redone(next_record)
+        self._journal.begin()
+
     # Collections
+
+    def numbered(self, number: int) -> Collection:
+        """The collection of this number; raises KeyError."""
+        for collection in self._collections.values():
+            if collection.number == number:
+                return collection
+        raise KeyError(number)
 
     def find(self, database: str, name: str) -> Collection | None:
         """The collection, or None when it does not exist."""
@@ -116,7 +142,10 @@ class Store:
         finished = self._finished.get(self._collections[database, name])
         collection = self._forget_collection(database, name)
 
+        collection.is_dropped = True
+
         def undo() -> None:
+            collection.is_dropped = False
             self._collections[database, name] = collection
             if finished is not None:
                 self._finished[collection] = finished
@@ -193,6 +222,19 @@ class Store:
         """Whether everything done so far is committed."""
         return self._transaction.is_empty
 
+    @property
+    def must_measure(self) -> bool:
+        """Whether an update has to measure what it makes, however small it is itself."""
+        return self._journal.must_measure
+
+    def before_request(self) -> int:
+        """A mark for `repeatable`, taken before a request is carried out."""
+        return self._transaction.before_request()
+
+    def repeatable(self, mark: int, message: bytes) -> None:
+        """The changes since the mark are those of this message, which can be carried out again (redoing.py)."""
+        self._transaction.repeatable(mark, message)
+
     def commit(self) -> None:
         """Make everything since the last commit durable; raises CommandError after undoing it."""
         if self._transaction.is_empty:
@@ -259,9 +301,16 @@ class Store:
                 if record in collection.records:
                     collection.remove(record)
 
+    def save_some(self) -> bool:
+        """Bring the data file a step nearer to what is in memory; whether there was something to do.
+
+        Not while something awaits its commit: what may yet be undone is not for the file.
+        """
+        return self.is_clean and self._journal.save_some()
+
     def give_back_space(self) -> None:
         """Let the data file shrink a little when it has much free space."""
-        self._file.give_back_space()
+        self._journal.give_back_space()
 
     def document_counts(self) -> Iterator[tuple[str, int]]:
         """Namespace and number of documents of every collection."""
@@ -269,11 +318,11 @@ class Store:
             yield collection.namespace, len(collection.records)
 
     def close(self) -> None:
-        """Commit what is left and close the data file."""
+        """Commit what is left, save it, and close the data file."""
         try:
             self.commit()
         finally:
-            self._file.close()
+            self._journal.close()
 
 
 def _ignore(_: object) -> None:

@@ -1,44 +1,44 @@
-"""What changed since the last commit: enough to write it, and enough to undo it."""
+"""What the requests since the last commit changed: enough to make it durable, and enough to undo it."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import bson
 
-from webhookcron.embedded.errors import DOCUMENT_TOO_LARGE, OPERATION_FAILED, OUT_OF_DISK_SPACE, CommandError
+from webhookcron.embedded.redo_log import encoded_item
 
 if TYPE_CHECKING:
     from webhookcron.embedded.collection import Collection
-    from webhookcron.embedded.data_file import DataFile
+    from webhookcron.embedded.data_file import CatalogChange
+    from webhookcron.embedded.journal import Journal
 
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-LARGE_DOCUMENT_BYTES = 8 * 1024 * 1024
-"""Documents beyond this size are measured at every update, others only when a big command changes them."""
+MESSAGE = 1
+"""An item of the redo log: a request, as it came, which makes the same changes when it is carried out again."""
 
+IMAGE = 2
+"""An item of the redo log: the version that a document has now, or that it is gone."""
 
-def check_document_size(size: int) -> None:
-    """Refuse a document beyond MongoDB's limit."""
-    if size > MAX_DOCUMENT_BYTES:
-        raise CommandError(
-            DOCUMENT_TOO_LARGE,
-            f"object to insert too large. size in bytes: {size}, max size: {MAX_DOCUMENT_BYTES}",
-        )
+IMAGE_HEAD = Struct("<IQ")
+"""Numbers of the collection and the record; then the document, nothing when it is gone."""
 
 
 class Transaction:
-    """The changes of the requests since the last commit, each document once however often it changed."""
+    """The changes of one turn, in order."""
 
-    def __init__(self, data_file: DataFile) -> None:
-        self._data_file = data_file
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._next_record = 1
-        self._pending: dict[int, tuple[Collection, dict[str, Any] | None, bytes | None]] = {}
-        self._created: set[int] = set()
-        """Records that the file does not hold yet."""
-        self._catalog: list[tuple[str, tuple[Any, ...]]] = []
+        self._first_record = 1
+        """The next record when the turn began."""
+        self._catalog: list[CatalogChange] = []
         self._undo: list[tuple[Collection, int, dict[str, Any] | None] | Callable[[], None]] = []
+        self._dropped: dict[int, Collection] = {}
+        self._items: list[bytes] = []
+        self._told = 0
+        """How many entries of `_undo` the items account for."""
 
     @property
     def is_empty(self) -> bool:
@@ -53,68 +53,75 @@ class Transaction:
 
     def continue_after(self, record: int) -> None:
         """Give out only numbers above this one."""
-        self._next_record = max(self._next_record, record + 1)
+        self._next_record = self._first_record = max(self._next_record, record + 1)
 
-    def stored(
-        self,
-        collection: Collection,
-        record: int,
-        old: dict[str, Any] | None,
-        new: dict[str, Any],
-        body: bytes | None,
-    ) -> None:
-        """Note a new version of a document (`old` None: it is new); `body` is its BSON when known."""
-        self._undo.append((collection, record, old))
-        self._pending[record] = (collection, new, body)
-        if old is None:
-            self._created.add(record)
+    # Changes
 
-    def removed(self, collection: Collection, record: int, old: dict[str, Any]) -> None:
-        """Note that a document is gone."""
+    def stored(self, collection: Collection, record: int, old: dict[str, Any] | None) -> None:
+        """Note a new version of a document, or that it is gone; `old` is the one before, None when it is new."""
         self._undo.append((collection, record, old))
-        self._pending[record] = (collection, None, None)
 
     def dropped(self, collection: Collection) -> None:
         """Note that all documents went with their collection, whose drop has its own undo."""
-        self._pending.update((record, (collection, None, None)) for record in collection.records)
+        self._dropped.update(dict.fromkeys(collection.records, collection))
 
     def changed_catalog(self, statement: str, values: tuple[Any, ...], undo: Callable[[], None]) -> None:
         """Note a change of collections or indexes, with what takes it back in memory."""
         self._catalog.append((statement, values))
         self._undo.append(undo)
 
+    # The redo log
+
+    def before_request(self) -> int:
+        """Account for what was changed until now; a mark for `repeatable`."""
+        if self._told < len(self._undo):
+            self._tell_images()
+        return len(self._undo)
+
+    def repeatable(self, mark: int, message: bytes) -> None:
+        """What was changed since the mark is what this message changes whenever it is carried out there."""
+        if len(self._undo) > mark:
+            self._items.append(encoded_item(MESSAGE, message))
+            self._told = len(self._undo)
+
+    def _tell_images(self) -> None:
+        changed = {entry[1]: entry[0] for entry in self._undo[self._told :] if type(entry) is tuple}
+        for record, collection in changed.items():
+            document = collection.stored(record)
+            body = b"" if document is None else bson.encode(document)
+            self._items.append(encoded_item(IMAGE, IMAGE_HEAD.pack(collection.number, record) + body))
+        self._told = len(self._undo)
+
+    # The end
+
     def commit(self) -> None:
-        """Write everything noted; on failure undo it in memory and raise CommandError."""
+        """Make everything noted durable; on failure undo it in memory and raise CommandError."""
         if not self._undo:
             return
-        created: list[tuple[int, int, bytes]] = []
-        changed: list[tuple[bytes, int]] = []
-        removed: list[tuple[int]] = []
+        changed = self._changed()
         try:
-            for record, (collection, document, body) in self._pending.items():
-                if document is None:
-                    removed.append((record,))
-                    continue
-                if body is None:
-                    body = bson.encode(document)
-                if len(body) > LARGE_DOCUMENT_BYTES:
-                    check_document_size(len(body))
-                    collection.large_records.add(record)
-                if record in self._created:
-                    created.append((record, collection.number, body))
-                else:
-                    changed.append((body, record))
-            self._data_file.write(self._catalog, created, changed, removed)
-        except sqlite3.Error as error:
-            self.roll_back()
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            raise CommandError(
-                OUT_OF_DISK_SPACE if full else OPERATION_FAILED, f"the data file was not written: {error}"
-            ) from error
+            if self._catalog:
+                self._journal.save(self._catalog, changed | self._dropped)
+            else:
+                self.before_request()
+                self._journal.append(self._first_record, self._items, changed)
         except Exception:
             self.roll_back()
             raise
         self._forget()
+
+    def redone(self, next_record: int) -> None:
+        """Take over what was done again from the redo log, which has it; `next_record` is what follows it at least."""
+        self._journal.changed(self._changed())
+        self._next_record = max(self._next_record, next_record)
+        self._forget()
+
+    def begin_redo(self, next_record: int) -> None:
+        """The turn that is done again began with this record number."""
+        self._next_record = self._first_record = next_record
+
+    def _changed(self) -> dict[int, Collection]:
+        return {entry[1]: entry[0] for entry in self._undo if type(entry) is tuple}
 
     def roll_back(self) -> None:
         """Undo everything noted since the last commit, latest first."""
@@ -124,10 +131,13 @@ class Transaction:
                 collection.restore(record, old)
             else:
                 entry()
+        self._next_record = self._first_record
         self._forget()
 
     def _forget(self) -> None:
         self._undo.clear()
-        self._pending.clear()
-        self._created.clear()
         self._catalog.clear()
+        self._dropped.clear()
+        self._items.clear()
+        self._told = 0
+        self._first_record = self._next_record

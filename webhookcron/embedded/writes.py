@@ -16,11 +16,11 @@ from webhookcron.embedded.errors import (
     CommandError,
 )
 from webhookcron.embedded.indexes import sort_pattern
+from webhookcron.embedded.journal import check_document_size
 from webhookcron.embedded.ordering import MISSING
 from webhookcron.embedded.projections import compile_projection
 from webhookcron.embedded.request import Request, checked_fields
 from webhookcron.embedded.store import Store
-from webhookcron.embedded.transaction import check_document_size
 from webhookcron.embedded.updates import Update, compile_update
 
 MAX_WRITES = 100_000
@@ -72,10 +72,8 @@ def _insert_one(collection: Collection, document: Document, body: bytes | None) 
         document, body = {"_id": ObjectId()}, None
     _check_identity(document["_id"])
     adopted = adopt_document(document)
-    if body is None:
-        body = bson.encode(adopted)
-    check_document_size(len(body))
-    collection.insert(adopted, body)
+    check_document_size(len(bson.encode(adopted) if body is None else body))
+    collection.insert(adopted)
 
 
 def _check_identity(identity: Any) -> None:
@@ -123,7 +121,7 @@ def update(store: Store, request: Request) -> Document:
     matched = modified = 0
     upserted: list[Document] = []
     errors: list[Document] = []
-    large = request.size > _LARGE_MESSAGE_BYTES
+    large = request.size > _LARGE_MESSAGE_BYTES or store.must_measure
     direct = DirectUpdates()
     collection = store.find(database, name)
     for position, statement in enumerate(statements):
@@ -213,9 +211,8 @@ def _put(
 def _upsert(collection: Collection, condition: Document, compiled: Update) -> Document:
     document = compiled.new_document(condition)
     _check_identity(document["_id"])
-    body = bson.encode(document)
-    check_document_size(len(body))
-    collection.insert(document, body)
+    check_document_size(len(bson.encode(document)))
+    collection.insert(document)
     return document
 
 
@@ -277,7 +274,8 @@ def find_and_modify(store: Store, request: Request) -> Document:
             collection.remove(record)
         else:
             outcome["updatedExisting"] = True
-            _change(collection, record, compiled, request.size > _LARGE_MESSAGE_BYTES)
+            large = request.size > _LARGE_MESSAGE_BYTES or store.must_measure
+            _change(collection, record, compiled, large)
             if shows_new:
                 shown = collection.records[record]
     elif compiled is not None:
