@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -28,14 +29,28 @@ class Measured(Protocol):
 
 
 def measure(
-    system: Measured, receiver: Receiver, window: tuple[datetime, datetime], expected: int
+    system: Measured,
+    receiver: Receiver,
+    window: tuple[datetime, datetime],
+    expected: int,
+    *,
+    before: dict[str, float] | None = None,
+    is_settled: Callable[[], bool] = lambda: True,
 ) -> dict[str, Any]:
-    """Figures of the fire times in `window`, of which `expected` are to arrive."""
-    before, receiver_before = system.cpu_seconds(), receiver.cpu_seconds()
+    """Figures of the fire times in `window`, of which `expected` are to arrive.
+
+    CPU is counted from `before` on (`cpu_seconds`; None = from now on) until `is_settled`: nothing is left to do.
+    """
+    before, receiver_before = before or system.cpu_seconds(), receiver.cpu_seconds()
     earlier = receiver.ask(do="report", from_ms=0, to_ms=2**60)["received"]
     wait_until(system, window[1])
     report = await_received(receiver, window, expected, PATIENCE)
     time.sleep(1.0)  # The records of the last calls are still being written.
+    deadline = time.monotonic() + PATIENCE.total_seconds()
+    while not is_settled():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not all was done {PATIENCE.total_seconds():.0f} s after the last call")
+        time.sleep(0.2)
     after, receiver_after = system.cpu_seconds(), receiver.cpu_seconds()
     fires = max(report["received"], 1)
     # Jobs go on firing until they are forgotten, so CPU is shared out over all that arrived meanwhile.
