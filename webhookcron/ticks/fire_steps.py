@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 Enqueue = Callable[[Sequence[str]], None]
 """Hands execution ids to the workers; raises BrokerUnavailable."""
 
-EXECUTIONS_AT_ONCE = 500
+EXECUTIONS_AT_ONCE = 100
 """Created and pushed in one go: after an outage the first calls leave before the rest is looked at."""
 
 
