@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from webhookcron.core.request_spec import RequestSpec
 from webhookcron.core.retries import RetryPolicy
@@ -118,6 +119,25 @@ class Job:
     def host(self) -> str:
         """The host of the webhook URL, in its normal form."""
         return host_of(self.request.url)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the webhook URL; see `origin_of`."""
+        return origin_of(self.request.url)
+
+
+class DeliveryJob(NamedTuple):
+    """The part of a job that a worker delivers by; cheap to make and to keep by the thousand."""
+
+    id: str
+    version: int
+    schedule: Schedule
+    request: RequestSpec
+    retry: RetryPolicy
+    disable_after_failures: int
+    """0 = never."""
+    retention_days: int | None
+    """None = as long as the platform keeps executions by default."""
 
     @property
     def origin(self) -> str:

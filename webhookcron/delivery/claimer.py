@@ -184,7 +184,7 @@ class Claimer:
                 case Entry.SKIP:
                     ending = Ending(ExecutionStatus.SKIPPED, Reason.OVERLAP)
         if ending is not None:
-            retention_days = None if job is None else job.policies.retention_days
+            retention_days = None if job is None else job.retention_days
             claimed.ended.append(EndedClaim(execution, token, ending, retention_days, holds_slot))
             return
         assert prepared is not None

@@ -10,15 +10,18 @@ from datetime import timedelta
 import structlog
 
 from webhookcron.core.errors import CorruptDocument, SecretUnreadable
-from webhookcron.core.jobs import Job
+from webhookcron.core.jobs import DeliveryJob
 from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.delivery.request import RequestTemplate
 from webhookcron.storage.jobs import JobStore
 
 log = structlog.get_logger(__name__)
 
-MOST_JOBS = 5_000
-"""A prepared job takes some kilobytes, more with a large payload."""
+MOST_JOBS = 10_000
+"""A prepared job takes some four kilobytes beside its payload."""
+
+MOST_PAYLOAD_BYTES = 64 * 1024 * 1024
+"""Payloads of prepared jobs, in all."""
 
 MISSING_LEASE = timedelta(seconds=30)
 
@@ -27,7 +30,7 @@ MISSING_LEASE = timedelta(seconds=30)
 class PreparedJob:
     """A job at one version; `template` is None when it cannot be called, and `failure` says why."""
 
-    job: Job | None
+    job: DeliveryJob | None
     version: int
     template: RequestTemplate | None
     failure: Failure | None = None
@@ -37,14 +40,31 @@ class PreparedJob:
         """The deadline of one attempt."""
         return MISSING_LEASE if self.job is None else timedelta(milliseconds=self.job.request.timeout_ms)
 
+    @property
+    def origin(self) -> str:
+        """What it calls (`origin_of`); empty when that cannot be told."""
+        return "" if self.job is None else self.job.origin
+
+    @property
+    def payload_bytes(self) -> int:
+        """How large the payload is that it holds."""
+        return 0 if self.template is None else self.template.payload_bytes
+
 
 class PreparedJobs:
-    """The most recently called jobs. Used by one thread."""
+    """The most recently called jobs, and those read ahead. Used by one thread."""
 
-    def __init__(self, jobs: JobStore, *, size: int = MOST_JOBS) -> None:
+    def __init__(
+        self, jobs: JobStore, *, size: int = MOST_JOBS, payload_bytes: int = MOST_PAYLOAD_BYTES
+    ) -> None:
         self._jobs = jobs
         self._size = size
+        self._most_bytes = payload_bytes
+        self._bytes = 0
         self._kept: OrderedDict[str, PreparedJob] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def get(self, versions: Mapping[str, int]) -> dict[str, PreparedJob]:
         """The jobs of `versions` (id → version at least). Raises StoreUnavailable.
@@ -61,17 +81,33 @@ class PreparedJobs:
             else:
                 unknown.append(job_id)
         if unknown:
-            for job_id, job in self._jobs.load(unknown).items():
-                prepared = _prepare(job, versions[job_id])
-                found[job_id] = self._kept[job_id] = prepared
-                self._kept.move_to_end(job_id)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+            for job_id, job in self._jobs.delivery_jobs(unknown).items():
+                found[job_id] = prepared = _prepare(job, versions[job_id])
+                self._keep(job_id, prepared)
         return found
 
+    def unknown(self, versions: Mapping[str, int]) -> dict[str, int]:
+        """Those of `versions` that `get` would have to read."""
+        kept = self._kept
+        return {
+            job_id: version
+            for job_id, version in versions.items()
+            if job_id not in kept or kept[job_id].version < version
+        }
 
-def _prepare(job: Job | CorruptDocument | SecretUnreadable, version: int) -> PreparedJob:
-    if isinstance(job, Job):
+    def _keep(self, job_id: str, prepared: PreparedJob) -> None:
+        former = self._kept.pop(job_id, None)
+        if former is not None:
+            self._bytes -= former.payload_bytes
+        self._kept[job_id] = prepared
+        self._bytes += prepared.payload_bytes
+        while len(self._kept) > self._size or (self._bytes > self._most_bytes and len(self._kept) > 1):
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= dropped.payload_bytes
+
+
+def _prepare(job: DeliveryJob | CorruptDocument | SecretUnreadable, version: int) -> PreparedJob:
+    if isinstance(job, DeliveryJob):
         try:
             return PreparedJob(job, job.version, RequestTemplate.of(job.request))
         except ValueError as error:

@@ -130,6 +130,12 @@ class RequestTemplate:
         )
 
     @property
+    def payload_bytes(self) -> int:
+        """About how much memory its payload takes; characters beyond ASCII make it more."""
+        body = self._body
+        return sum(map(len, body.pieces)) if isinstance(body, Template) else len(body or b"")
+
+    @property
     def needs_token(self) -> bool:
         """True when `build` needs the access token of an OAuth grant."""
         return self.auth is not None and self.auth.type is AuthType.OAUTH2

@@ -185,12 +185,12 @@ def _final_fields(
 
 def _has_failure_bound(claim: Claim) -> bool:
     job = claim.prepared.job
-    return job is not None and job.policies.disable_after_failures > 0
+    return job is not None and job.disable_after_failures > 0
 
 
 def _retention(claim: Claim, default: timedelta) -> timedelta:
     job = claim.prepared.job
-    days = None if job is None else job.policies.retention_days
+    days = None if job is None else job.retention_days
     return default if days is None else timedelta(days=days)
 
 
@@ -206,7 +206,7 @@ def _retry_at(call: CallResult, outcome: Outcome, ended_at: datetime, dice: rand
     if outcome.succeeded:
         return None
     job = call.claim.prepared.job
-    policy = RetryPolicy() if job is None else job.policies.retry
+    policy = RetryPolicy() if job is None else job.retry
     retry_after = parse_retry_after(call.result.header("Retry-After"), ended_at)
     # Lost attempts cost no retry: whether they reached the target is not known.
     number = call.claim.execution.attempt_count + 1 - call.claim.execution.lost_count

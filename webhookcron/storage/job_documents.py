@@ -9,10 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Protocol
 
 from webhookcron.core.errors import CorruptDocument, SecretUnreadable
-from webhookcron.core.jobs import Job, JobStatus, MisfirePolicy, OverlapPolicy, Policies, TickJob, host_of
+from webhookcron.core.jobs import (
+    DeliveryJob,
+    Job,
+    JobStatus,
+    MisfirePolicy,
+    OverlapPolicy,
+    Policies,
+    TickJob,
+    host_of,
+)
 from webhookcron.core.request_spec import (
     NO_PAYLOAD,
     AuthSpec,
@@ -57,6 +67,13 @@ TICK_FIELDS = (
 )  # fmt: skip
 
 TICK_PROJECTION = dict.fromkeys(TICK_FIELDS, 1)
+
+DELIVERY_PROJECTION = dict.fromkeys(
+    ("version", *SCHEDULE_FIELDS, "webhookUrl", "method", "headers", "secretHeaders", "sealedHeaders", "query",
+     "payloadJson", "contentType", "timeoutMs", "successStatuses", "successBodyJson", "followRedirects", "auth",
+     "signing", "signingSecrets", "maxRetries", "retryDelaysMs", "retryDelayMs", "retryBackoff", "retryMaxDelayMs",
+     "disableAfterFailures", "retentionDays"), 1,
+)  # fmt: skip
 
 _SEALED_AUTH_FIELDS = ("password", "token", "header_value", "client_secret")
 
@@ -171,15 +188,7 @@ def job_from_document(document: Document, sealer: Sealer | None) -> Job:
             schedule=schedule_from_document(document),
             request=_request_from_document(document, sealer),
             policies=Policies(
-                retry=RetryPolicy(
-                    max_retries=integer(document, "maxRetries"),
-                    retry_delays_ms=None
-                    if get("retryDelaysMs") is None
-                    else tuple(document["retryDelaysMs"]),
-                    retry_delay_ms=get("retryDelayMs"),
-                    retry_backoff=Backoff(document["retryBackoff"]),
-                    retry_max_delay_ms=get("retryMaxDelayMs"),
-                ),
+                retry=_retry_policy_from_document(document),
                 misfire_policy=MisfirePolicy(document["misfirePolicy"]),
                 misfire_grace_ms=integer(document, "misfireGraceMs", most=MOST_MS),
                 catch_up_limit=integer(document, "catchUpLimit"),
@@ -209,6 +218,22 @@ def job_from_document(document: Document, sealer: Sealer | None) -> Job:
             successful_runs=integer(document, "successfulRuns"),
             failed_runs=integer(document, "failedRuns"),
             consecutive_failures=integer(document, "consecutiveFailures"),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
+
+
+def delivery_job_from_document(document: Document, sealer: Sealer) -> DeliveryJob:
+    """The part of a job that a worker delivers by; errors as those of `job_from_document`."""
+    try:
+        return DeliveryJob(
+            text(document, "_id"),
+            integer(document, "version"),
+            schedule_from_document(document),
+            _request_from_document(document, sealer),
+            _retry_policy_from_document(document),
+            integer(document, "disableAfterFailures"),
+            integer_or_none(document, "retentionDays", most=MOST_DAYS),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
@@ -291,6 +316,35 @@ def schedule_from_document(document: Document) -> Schedule:
         run_at=get("runAt"),
         start_at=get("startAt"),
         end_at=get("endAt"),
+    )
+
+
+def _retry_policy_from_document(document: Document) -> RetryPolicy:
+    delays = document.get("retryDelaysMs")
+    return _retry_policy(
+        integer(document, "maxRetries"),
+        None if delays is None else tuple(delays),
+        document.get("retryDelayMs"),
+        document["retryBackoff"],
+        document.get("retryMaxDelayMs"),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _retry_policy(
+    max_retries: int,
+    delays_ms: tuple[int, ...] | None,
+    delay_ms: int | None,
+    backoff: str,
+    max_delay_ms: int | None,
+) -> RetryPolicy:
+    """One object for the many jobs that have the same policy."""
+    return RetryPolicy(
+        max_retries=max_retries,
+        retry_delays_ms=delays_ms,
+        retry_delay_ms=delay_ms,
+        retry_backoff=Backoff(backoff),
+        retry_max_delay_ms=max_delay_ms,
     )
 
 

@@ -12,11 +12,12 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
-from webhookcron.core.errors import CorruptDocument
+from webhookcron.core.errors import CorruptDocument, SecretUnreadable
 from webhookcron.core.executions import ExecutionStatus
-from webhookcron.core.jobs import JobStatus, OverlapPolicy, origin_of
+from webhookcron.core.jobs import DeliveryJob, JobStatus, OverlapPolicy, origin_of
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.fields import integer, integer_or_none, naive_moment, naive_moment_or_none
+from webhookcron.storage.job_documents import DELIVERY_PROJECTION, Sealer, delivery_job_from_document
 
 log = structlog.get_logger(__name__)
 
@@ -70,12 +71,27 @@ class JobOutcomes:
     _collection: Collection[Document]
     _naive: Collection[Document]
     """The same, read with naive moments."""
+    _sealer: Sealer
 
     def claim_states(self, job_ids: Sequence[str]) -> dict[str, ClaimState | CorruptDocument]:
         """The jobs of `job_ids` as they are now; missing ids are gone."""
         with driver_errors_translated():
             documents = list(self._naive.find({"_id": {"$in": list(job_ids)}}, _CLAIM_PROJECTION))
         return {document["_id"]: _claim_state(document) for document in documents}
+
+    def delivery_jobs(
+        self, job_ids: Sequence[str]
+    ) -> dict[str, DeliveryJob | CorruptDocument | SecretUnreadable]:
+        """What workers deliver `job_ids` by; missing ids are gone, and what cannot be read comes as its error."""
+        with driver_errors_translated():
+            documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, DELIVERY_PROJECTION))
+        jobs: dict[str, DeliveryJob | CorruptDocument | SecretUnreadable] = {}
+        for document in documents:
+            try:
+                jobs[document["_id"]] = delivery_job_from_document(document, self._sealer)
+            except (CorruptDocument, SecretUnreadable) as error:
+                jobs[document["_id"]] = error
+        return jobs
 
     def origins(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Scheme, host and port that each of `job_ids` calls (`origin_of`); missing ids are gone."""

@@ -13,8 +13,9 @@ import pytest
 
 from webhookcron.core.errors import CorruptDocument, KeyTaken, NotFound, SecretUnreadable, VersionConflict
 from webhookcron.core.executions import ExecutionStatus
-from webhookcron.core.jobs import JobStatus, OverlapPolicy
+from webhookcron.core.jobs import DeliveryJob, JobStatus, OverlapPolicy
 from webhookcron.core.request_spec import AuthSpec, AuthType, RequestSpec, SigningSecret
+from webhookcron.core.retries import Backoff, RetryPolicy
 from webhookcron.delivery.secrets import SecretBox
 from webhookcron.storage.job_documents import tick_job_of
 from webhookcron.storage.jobs import COUNT_TOKENS, Cursor, JobStore, OutcomeCount
@@ -28,20 +29,69 @@ def counted(job_id: str, successes: int, failures: int, in_a_row: int, world: An
 # --- definitions
 
 
-def test_a_job_comes_back_as_it_was_stored(world: Any) -> None:
-    request = RequestSpec(
+def full_request(world: Any) -> RequestSpec:
+    return RequestSpec(
         url="https://example.com/hook",
+        method="PUT",
         headers=(("X-Plain", "a"), ("X-Secret", "b")),
         secret_headers=("X-Secret",),
         query=(("q", "1"),),
         payload={"$set": {"a.b": [1, 10**25]}},
+        content_type="application/vnd.a+json",
+        timeout_ms=12_345,
+        success_statuses="200,404",
         success_body={"pattern": "ok"},
+        follow_redirects=True,
         auth=AuthSpec(type=AuthType.BEARER, token="hush"),
         signing_secrets=(SigningSecret("whsec_new"), SigningSecret("whsec_old", world.at(60))),
     )
-    job = replace(world.new_job(), request=request, key="k", tags=("a", "b"), description="words")
+
+
+def test_a_job_comes_back_as_it_was_stored(world: Any) -> None:
+    job = replace(world.new_job(), request=full_request(world), key="k", tags=("a", "b"), description="words")
     world.jobs.create(job)
     assert world.jobs.get(job.id, owner_id="ann") == job
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        RetryPolicy(),
+        RetryPolicy(max_retries=2, retry_delays_ms=(1_000, 2_000)),
+        RetryPolicy(retry_delay_ms=500, retry_backoff=Backoff.EXPONENTIAL, retry_max_delay_ms=60_000),
+    ],
+)
+def test_workers_deliver_by_the_same_job_as_everyone_reads(world: Any, retry: RetryPolicy) -> None:
+    job = world.new_job(
+        world.every(5, end_at=world.at(900)), disable_after_failures=3, retention_days=9, retry=retry
+    )
+    job = replace(job, request=full_request(world), version=7)
+    world.jobs.create(job)
+    read = world.stored(job)
+    assert world.jobs.delivery_jobs([job.id, "gone"]) == {
+        job.id: DeliveryJob(
+            job.id,
+            7,
+            read.schedule,
+            read.request,
+            read.policies.retry,
+            read.policies.disable_after_failures,
+            read.policies.retention_days,
+        )
+    }
+    assert (read.request, read.policies.retry) == (job.request, retry)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"maxRetries": "many"}, {"retryDelaysMs": [[1]]}, {"retryBackoff": "never"}, {"timeoutMs": None}],
+)
+def test_a_job_that_workers_cannot_read_comes_as_its_error(world: Any, change: dict[str, Any]) -> None:
+    bad, good = world.job(), world.job()
+    world.database["jobs"].update_one({"_id": bad.id}, {"$set": change})
+    found = world.jobs.delivery_jobs([bad.id, good.id])
+    assert isinstance(found[bad.id], CorruptDocument)
+    assert isinstance(found[good.id], DeliveryJob)
 
 
 def test_secrets_do_not_lie_readable_in_mongodb(world: Any) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from webhookcron.core.claims import Ending
 from webhookcron.core.executions import AttemptError, Execution, ExecutionStatus, Reason, Trigger
-from webhookcron.core.jobs import Job, Policies
+from webhookcron.core.jobs import DeliveryJob
 from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.core.request_spec import RequestSpec
 from webhookcron.core.retries import RetryPolicy
@@ -33,20 +33,14 @@ def claim_with(
     *, attempts: int = 0, lost: int = 0, retries: int = 0, timeout_ms: int = 1_000, **fields: Any
 ) -> Claim:
     spec = RequestSpec(url="https://example.com/hook", timeout_ms=timeout_ms, signing=False)
-    policies: dict[str, Any] = {"retention_days": None, "disable_after_failures": 0}
-    for name in policies:
-        policies[name] = fields.pop(name, policies[name])
-    job = Job(
-        id="j",
-        owner_id="ann",
-        name="report",
-        schedule=Schedule(type=ScheduleType.CRON, cron_expression="* * * * *"),
-        request=spec,
-        policies=Policies(retry=RetryPolicy(max_retries=retries, retry_delays_ms=(10_000,)), **policies),
-        created_at=T0,
-        updated_at=T0,
-        handled_through=T0,
-        schedule_since=T0,
+    job = DeliveryJob(
+        "j",
+        1,
+        Schedule(type=ScheduleType.CRON, cron_expression="* * * * *"),
+        spec,
+        RetryPolicy(max_retries=retries, retry_delays_ms=(10_000,)),
+        fields.pop("disable_after_failures", 0),
+        fields.pop("retention_days", None),
     )
     execution = Execution(
         id="j:1",
