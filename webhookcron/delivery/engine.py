@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
-from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable
+from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable, TickSourceUnavailable
 from webhookcron.core.jobs import host_of
 from webhookcron.core.request_spec import FireContext
 from webhookcron.delivery.backlog import Backlog
@@ -41,6 +41,12 @@ MOST_OFFERED = 50_000
 LOOK_AGAIN_SECONDS = 0.25
 """How often a full worker looks whether calls have become slow and made room."""
 
+READ_AHEAD_EVERY_SECONDS = 0.5
+"""How often an idle worker looks which jobs fire next, to have them at hand then."""
+
+READ_AHEAD_AT_ONCE = 100
+"""Read in some ten milliseconds, which a fire that comes meanwhile waits at most."""
+
 MOST_UNRECORDED = 5_000
 """Results that wait to be written; beyond it nothing is claimed, so that an outage of MongoDB bounds memory."""
 
@@ -67,13 +73,16 @@ class Engine:
         on_broken: Callable[[], None],
         put_off: Callable[[Sequence[str], float], None],
         on_circuit: Callable[[str, float], None],
+        upcoming: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """What is called back, besides `enqueue` and `now`:
 
         on_broken   the engine can deliver no more, and the process has to be started anew.
         put_off     these executions stay queued and come again after so many seconds.
         on_circuit  the circuit of an origin opened for so many seconds (0 = it closed).
+        upcoming    the jobs (id → version) that fire next; raises TickSourceUnavailable.
         """
+        self._upcoming = upcoming
         self._put_off = put_off
         self._on_circuit = on_circuit
         self._on_broken = on_broken
@@ -165,14 +174,20 @@ class Engine:
     def _next_batch(self) -> list[tuple[str, str]] | None:
         """(id, origin) of what to claim next, places reserved, as soon as there is room; None to stop."""
         while True:
+            idle = False
             with self._changed:
                 while not self._stopping.is_set() and not self._offered and not self._circuit_changes:
                     batch = self._reserved()
                     if batch:
                         if not self._transport.closed:
+                            self._recorder.yield_to_claims(True)
                             return batch
                         break
-                    self._changed.wait(LOOK_AGAIN_SECONDS if len(self._backlog) else None)
+                    self._recorder.yield_to_claims(False)
+                    waiting = len(self._backlog) > 0
+                    woken = self._changed.wait(LOOK_AGAIN_SECONDS if waiting else READ_AHEAD_EVERY_SECONDS)
+                    if idle := not woken and not waiting:
+                        break
                 offered, self._offered = self._offered, []
             if self._stopping.is_set():
                 with self._changed:
@@ -190,6 +205,22 @@ class Engine:
             except StoreUnavailable:
                 self.offer(offered)
                 raise
+            if idle and not offered:
+                self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """Read the jobs that fire next, as long as nothing else is to be done."""
+        try:
+            unknown = list(self._claimer.prepared.unknown(self._upcoming()).items())
+            for start in range(0, len(unknown), READ_AHEAD_AT_ONCE):
+                if self._offered or self._circuit_changes or self._stopping.is_set():
+                    return
+                prepared = self._claimer.prepared.get(dict(unknown[start : start + READ_AHEAD_AT_ONCE]))
+                for job_id, job in prepared.items():
+                    self._origins.learn(job_id, job.origin)
+        except (StoreUnavailable, TickSourceUnavailable):
+            # Nothing is lost: the jobs are read when they fire.
+            log.debug("engine.read_ahead_unavailable")
 
     def _line_up(self, offered: list[str]) -> None:
         """Raises StoreUnavailable; then nothing is lined up yet."""
@@ -288,7 +319,7 @@ class Engine:
             clock = time.monotonic()
             for claim in held:
                 prepared = claim.prepared
-                origin = "" if prepared.job is None else prepared.job.origin
+                origin = prepared.origin
                 self._origins.learn(claim.execution.job_id, origin)
                 if prepared.template is None:
                     result = HttpResult(failure=prepared.failure)

@@ -28,6 +28,9 @@ LARGEST_GROUP = 250
 GATHER_SECONDS = 0.1
 """Between the beginnings of two groups: a group costs four round trips to MongoDB, whatever is in it."""
 
+LONGEST_YIELD_SECONDS = 2.0
+"""So long results wait at most for the claims of a burst: calls that are due come first, their records after."""
+
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 2.0
 
@@ -74,6 +77,8 @@ class Recorder:
         self._changed = threading.Condition()
         self._closing = False
         self._urgent = False
+        self._yields = False
+        self._waiting_since = 0.0
         self._give_up_at: datetime | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -87,9 +92,20 @@ class Recorder:
         urgent = any(result.holds_slot for result in results)
         with self._changed:
             before = len(self._waiting)
+            if not before:
+                self._waiting_since = time.monotonic()
             self._waiting.extend(results)
             self._urgent |= urgent
             if not before or urgent or before < LARGEST_GROUP <= len(self._waiting):
+                self._changed.notify()
+
+    def yield_to_claims(self, yields: bool) -> None:
+        """Whether executions are being claimed that are due: for a while the store is theirs, results gather."""
+        if yields == self._yields:
+            return
+        with self._changed:
+            self._yields = yields
+            if not yields and self._waiting:
                 self._changed.notify()
 
     def close(self, timeout: timedelta) -> bool:
@@ -110,14 +126,20 @@ class Recorder:
             self._on_recorded(len(group))
 
     def _next_group(self, not_before: float) -> list[CallResult | EndedClaim] | None:
-        """What to write next: at once what cannot wait or fills a group, else at `not_before`; None at the end."""
+        """What to write next: at once what cannot wait or fills a group, else at `not_before`; None at the end.
+
+        While claims come first, at most `LONGEST_YIELD_SECONDS` later.
+        """
         with self._changed:
             while True:
                 count = len(self._waiting)
                 if self._closing and not count:
                     return None
-                left = not_before - time.monotonic()
-                if count and (self._closing or self._urgent or count >= LARGEST_GROUP or left <= 0):
+                now = time.monotonic()
+                left = not_before - now if count < LARGEST_GROUP else 0.0
+                if self._yields:
+                    left = max(left, self._waiting_since + LONGEST_YIELD_SECONDS - now)
+                if count and (self._closing or self._urgent or left <= 0):
                     group = [self._waiting.popleft() for _ in range(min(count, LARGEST_GROUP))]
                     self._urgent &= bool(self._waiting)
                     return group

@@ -27,6 +27,7 @@ from webhookcron.delivery.failure_log import log_failures
 from webhookcron.delivery.intake import OriginsOfJobs
 from webhookcron.delivery.oauth import OAuthTokens
 from webhookcron.delivery.overlap import OverlapSlots
+from webhookcron.delivery.prepared import MOST_JOBS
 from webhookcron.delivery.recorder import Recorder
 from webhookcron.delivery.results import CallResult, Record
 from webhookcron.delivery.transport import Transport
@@ -46,6 +47,11 @@ TRANSPORT_MARGIN = 3
 """How much wider the transport's caps are than the engine's, which decides: OAuth tokens come on top of calls."""
 
 MOST_OPEN_FILES = 65_536
+
+READ_AHEAD = timedelta(seconds=2)
+"""Longer than the time between two looks of an idle worker, with enough left to read some thousands of jobs."""
+
+MOST_READ_AHEAD = MOST_JOBS // 2
 
 
 def run_worker(settings: Settings) -> None:
@@ -143,8 +149,15 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
             ids, Reason.CIRCUIT_OPEN, now() + timedelta(seconds=seconds)
         ),
         on_circuit=lambda origin, seconds: _show_circuit(platform, origin, seconds),
+        upcoming=lambda: _upcoming(platform),
     )
     return engine
+
+
+def _upcoming(platform: Platform) -> dict[str, int]:
+    """The jobs that fire within the moment after next, and their versions."""
+    found = platform.source.upcoming(platform.clock.now() + READ_AHEAD, MOST_READ_AHEAD)
+    return {job_id: version for job_id, version in found if version is not None}
 
 
 def _observer(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from webhookcron.core.errors import StoreUnavailable
+from webhookcron.core.errors import StoreUnavailable, TickSourceUnavailable
 from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.delivery.breakers import OPENS_AFTER
 from webhookcron.delivery.caller import WebhookCall
@@ -82,7 +82,9 @@ def calls() -> Calls:
 def start_engine(world: Any, calls: Calls) -> Iterator[Callable[..., Engine]]:
     engines: list[Engine] = []
 
-    def start(*, most: int = 100, per_host: int = 100, claimer: Any = None, recorder: Any = None) -> Engine:
+    def start(
+        *, most: int = 100, per_host: int = 100, claimer: Any = None, recorder: Any = None, **more: Any
+    ) -> Engine:
         now = world.at(700)
         holder = SimpleNamespace(engine=None)
         recorder = recorder or world.recorder(now, on_recorded=lambda count: holder.engine.recorded(count))
@@ -100,6 +102,7 @@ def start_engine(world: Any, calls: Calls) -> Iterator[Callable[..., Engine]]:
             on_broken=lambda: None,
             put_off=lambda _ids, _seconds: None,
             on_circuit=lambda _host, _seconds: None,
+            **more,
         )
         engines.append(engine)
         engine.start()
@@ -311,3 +314,58 @@ def test_an_attempt_that_cannot_be_built_is_recorded_as_failed(
     eventually(lambda: world.found(job) == {60: "failed"})
     assert world.log(job)[0].error.kind == "invalid_request"
     assert calls.started == []
+
+
+# --- reading ahead
+
+
+def test_an_idle_worker_has_read_what_fires_next(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    ids = fire(world, a=2, b=2)
+    jobs = {i.partition(":")[0]: 1 for part in ids.values() for i in part}
+    claimer = world.claimer(world.at(700))
+    engine = start_engine(claimer=claimer, upcoming=lambda: jobs)
+    eventually(lambda: not claimer.prepared.unknown(jobs))
+    engine.offer([*ids["a"], *ids["b"]])
+    eventually(lambda: len(calls.started) == 4)
+
+
+@pytest.mark.parametrize("error", [TickSourceUnavailable("away"), StoreUnavailable("away")])
+def test_a_worker_that_cannot_read_ahead_delivers_all_the_same(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any, error: Exception
+) -> None:
+    asked = []
+
+    def upcoming() -> dict[str, int]:
+        asked.append(True)
+        raise error
+
+    engine = start_engine(upcoming=upcoming)
+    eventually(lambda: len(asked) >= 2)
+    ids = fire(world, a=3)["a"]
+    engine.offer(ids)
+    eventually(lambda: statuses(world, ids) == {"success": 3})
+
+
+def test_records_come_after_the_claims_of_a_burst(
+    world: Any, calls: Calls, start_engine: Callable[..., Engine], eventually: Any
+) -> None:
+    said: list[bool] = []
+    recorder = world.recorder(world.at(700))
+    yield_to_claims = recorder.yield_to_claims
+
+    def noted(yields: bool) -> None:
+        said.append(yields)
+        yield_to_claims(yields)
+
+    recorder.yield_to_claims = noted
+    engine = start_engine(recorder=recorder)
+    ids = fire(world, a=300)["a"]
+    engine.offer(ids)
+    eventually(lambda: statuses(world, ids) == {"success": 300})
+    first = said.index(True)
+    assert said[first : first + 3] == [True, True, True], (
+        "three claims of a hundred each, with nothing between"
+    )
+    eventually(lambda: said[-1] is False)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from webhookcron.core.errors import StoreUnavailable
 from webhookcron.core.executions import ExecutionStatus
-from webhookcron.core.jobs import JobStatus
+from webhookcron.core.jobs import JobStatus, OverlapPolicy
 from webhookcron.core.outcomes import Failure, FailureKind
 from webhookcron.core.retries import RetryPolicy
 from webhookcron.delivery.recorder import LARGEST_GROUP
@@ -108,6 +108,65 @@ def test_a_retry_waits_as_long_as_the_receiver_asks(world: Any) -> None:
     assert world.at(181) <= execution.next_attempt_at <= world.at(181 + 24)
     assert execution.check_at == execution.next_attempt_at
     assert world.counters(job) == (0, 0, 0, 0), "it is not over yet"
+
+
+# --- claims first
+
+
+def test_results_gather_while_claims_are_under_way(
+    world: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookcron.delivery.recorder.LONGEST_YIELD_SECONDS", 3600.0)
+    groups: list[int] = []
+    recorder = world.recorder(world.at(61), on_recorded=groups.append)
+    for _ in range(3):
+        world.job()
+    claimed = results(claimed_at(world, 60), world.at(61))
+    recorder.yield_to_claims(True)
+    recorder.start()
+    for result in claimed:
+        recorder.put([result])
+    recorder.yield_to_claims(False)
+    eventually(lambda: sum(groups) == 3)
+    assert groups == [3], "they were written together"
+    assert recorder.close(timedelta(seconds=5))
+
+
+def test_results_do_not_gather_for_longer_than_that(
+    world: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookcron.delivery.recorder.LONGEST_YIELD_SECONDS", 0.05)
+    job = world.job()
+    recorder = world.recorder(world.at(61))
+    recorder.yield_to_claims(True)
+    recorder.start()
+    recorder.put(results(claimed_at(world, 60), world.at(61)))
+    eventually(lambda: world.found(job) == {60: "success"})
+    assert recorder.close(timedelta(seconds=5))
+
+
+def test_what_holds_a_slot_waits_for_no_claims(
+    world: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookcron.delivery.recorder.LONGEST_YIELD_SECONDS", 3600.0)
+    job = world.job(overlap_policy=OverlapPolicy.QUEUE)
+    recorder = world.recorder(world.at(61))
+    recorder.yield_to_claims(True)
+    recorder.start()
+    recorder.put(results(claimed_at(world, 60), world.at(61)))
+    eventually(lambda: world.found(job) == {60: "success"})
+    assert recorder.close(timedelta(seconds=5))
+
+
+def test_a_worker_that_ends_writes_what_gathered(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhookcron.delivery.recorder.LONGEST_YIELD_SECONDS", 3600.0)
+    job = world.job()
+    recorder = world.recorder(world.at(61))
+    recorder.yield_to_claims(True)
+    recorder.start()
+    recorder.put(results(claimed_at(world, 60), world.at(61)))
+    assert recorder.close(timedelta(seconds=5))
+    assert world.found(job) == {60: "success"}
 
 
 # --- what disables a job
