@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=up_to(16), default=1, help="worker processes")
     parser.add_argument(
-        "--concurrency", type=up_to(10_000), default=1000, help="jobs that a worker runs at once"
+        "--concurrency", type=up_to(10_000), default=500, help="jobs that a worker runs at once"
     )
     parser.add_argument("--connections", type=up_to(10_000), default=250, help="connections of a worker")
     parser.add_argument("--json", metavar="FILE")

@@ -55,6 +55,7 @@ await serve(
   {
     register,
     failures: () => ({ ...failures }),
+    unfinished: async () => ({ jobs: await queue.getJobCountByTypes('active', 'waiting') }),
     // Between two workloads: all workers pause, one empties the queue, all go on.
     pause: async () => void (await worker.pause()),
     empty: async () => void (await queue.obliterate({ force: true })),

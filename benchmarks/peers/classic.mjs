@@ -55,6 +55,7 @@ async function scheduler() {
     {
       register,
       failures: () => ({ ...failures }),
+      unfinished: async () => ({ jobs: await queue.getJobCountByTypes('active', 'waiting') }),
       pause: async () => {
         for (const task of tasks) await task.destroy();
         tasks = [];

@@ -109,6 +109,10 @@ class Peer:
             (answer["first"] for answer in answers if answer["first"]), None
         )
 
+    def is_idle(self) -> bool:
+        """Whether no job runs or waits for a worker."""
+        return not self.nodes[0].ask("unfinished")["jobs"]
+
     def forget_jobs(self) -> None:
         """Empty the peer between two workloads."""
         for node in self.nodes:
