@@ -196,7 +196,7 @@ def test_the_attempt_is_kept_with_its_request_and_answer_and_no_secret() -> None
     assert attempt["durationMs"] == 12
     assert attempt["phases"] == {"connectMs": 1.3, "totalMs": 12.4}
     assert "hush" not in str(attempt)
-    assert ("X-Plain", "a") in attempt["requestHeaders"]
+    assert "X-Plain:a" in attempt["requestHeaders"].split("\n")
 
 
 @given(st.binary(max_size=40), st.integers(0, 40))
