@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,6 +32,9 @@ from webhookcron.storage.job_documents import tick_job_of
 from webhookcron.ticks.mirroring import mirror_entries
 from webhookcron.wiring.database import ensure_admin_key, ensure_indexes
 from webhookcron.wiring.platform import Platform, connect
+
+_REGISTERED_AT_ONCE = 250
+_REGISTERED_SIDE_BY_SIDE = 3
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -127,13 +131,19 @@ class Stack:
             )
             for number, (schedule, target) in enumerate(zip(schedules, urls, strict=True))
         ]
-        for start in range(0, len(jobs), 250):
-            part = jobs[start : start + 250]
-            self.platform.jobs.create_many(part)
-            entries, _over, _corrupt = mirror_entries(tick_job_of(job) for job in part)
-            self.platform.source.put(entries)
-            self.platform.jobs.mirrored([(job.id, job.version) for job in part])
+        parts = [
+            jobs[start : start + _REGISTERED_AT_ONCE] for start in range(0, len(jobs), _REGISTERED_AT_ONCE)
+        ]
+        # While the store works on one part, the next one is made ready.
+        with ThreadPoolExecutor(_REGISTERED_SIDE_BY_SIDE) as pool:
+            list(pool.map(self._register_part, parts))
         return jobs
+
+    def _register_part(self, part: Sequence[Job]) -> None:
+        self.platform.jobs.create_many(part)
+        entries, _over, _corrupt = mirror_entries(tick_job_of(job) for job in part)
+        self.platform.source.put(entries)
+        self.platform.jobs.mirrored([(job.id, job.version) for job in part])
 
     def forget_jobs(self) -> None:
         """Empty the platform between two workloads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -49,11 +49,14 @@ class OverlapPolicy(StrEnum):
     """It waits for the previous one; only one waits, later ones are recorded as skipped."""
 
 
+_DEFAULT_RETRIES = RetryPolicy()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
     """How a job deals with failure, lateness and overlap."""
 
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = _DEFAULT_RETRIES
     misfire_policy: MisfirePolicy = MisfirePolicy.FIRE_ONCE
     misfire_grace_ms: int = 60_000
     """How late (after fire time + jitter) a fire is still in time; 15,000 to 86,400,000."""
@@ -71,6 +74,9 @@ class Policies:
     """How long finished executions are kept; None = the platform's RETENTION_DAYS."""
 
 
+_DEFAULT_POLICIES = Policies()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One cron job: its definition, and what the platform keeps about it. All moments are aware UTC."""
@@ -84,7 +90,7 @@ class Job:
     tags: tuple[str, ...] = ()
     schedule: Schedule
     request: RequestSpec
-    policies: Policies = field(default_factory=Policies)
+    policies: Policies = _DEFAULT_POLICIES
     alerts: tuple[str, ...] = ()
 
     status: JobStatus = JobStatus.ACTIVE

@@ -91,8 +91,10 @@ SEALED = "***"
 def definition_document(job: Job, sealer: Sealer) -> Document:
     """The fields that a change of the definition writes; None for a field that has to be removed."""
     request, policies, schedule, retry = job.request, job.policies, job.schedule, job.policies.retry
-    secret_names = {name.lower() for name in request.secret_headers} | {"authorization", "cookie"}
-    secret_values = {name: value for name, value in request.headers if name.lower() in secret_names}
+    secret_values: dict[str, str] = {}
+    if request.headers:
+        secret_names = {name.lower() for name in request.secret_headers} | {"authorization", "cookie"}
+        secret_values = {name: value for name, value in request.headers if name.lower() in secret_names}
     return {
         "name": job.name,
         "key": job.key,
@@ -168,6 +170,12 @@ def state_document(job: Job) -> Document:
         "failedRuns": job.failed_runs,
         "consecutiveFailures": job.consecutive_failures,
     }
+
+
+def new_job_document(job: Job, sealer: Sealer) -> Document:
+    """The whole document of a new job."""
+    fields = (state_document(job), definition_document(job, sealer))
+    return {name: value for part in fields for name, value in part.items() if value is not None}
 
 
 def job_from_document(document: Document, sealer: Sealer | None) -> Job:

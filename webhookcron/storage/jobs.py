@@ -18,7 +18,7 @@ from webhookcron.storage.job_documents import (
     Sealer,
     definition_document,
     job_from_document,
-    state_document,
+    new_job_document,
 )
 from webhookcron.storage.job_lists import JobLists
 from webhookcron.storage.job_mirroring import MIRROR_GRACE, JobMirroring
@@ -40,13 +40,11 @@ class JobStore(JobCursors, JobMirroring, JobOutcomes, JobSlots, JobLists):
 
     def create(self, job: Job) -> None:
         """Store a new job, due to be mirrored. Raises KeyTaken."""
-        document = {**state_document(job), **definition_document(job, self._sealer)}
+        document = new_job_document(job, self._sealer)
         document["mirrorDue"] = job.updated_at + MIRROR_GRACE
         try:
             with driver_errors_translated():
-                self._collection.insert_one(
-                    {key: value for key, value in document.items() if value is not None}
-                )
+                self._collection.insert_one(document)
         except DuplicateKeyError as error:
             if (error.details or {}).get("keyPattern") == {"_id": 1}:
                 # The driver repeated an insert whose reply was lost: it is this very job.
@@ -55,14 +53,11 @@ class JobStore(JobCursors, JobMirroring, JobOutcomes, JobSlots, JobLists):
 
     def create_many(self, jobs: Sequence[Job]) -> None:
         """Store new jobs in one round trip, due to be mirrored; for jobs with ids and keys known to be new."""
-        documents = [{**state_document(job), **definition_document(job, self._sealer)} for job in jobs]
+        documents = [new_job_document(job, self._sealer) for job in jobs]
         for document, job in zip(documents, jobs, strict=True):
             document["mirrorDue"] = job.updated_at + MIRROR_GRACE
         with driver_errors_translated():
-            self._collection.insert_many(
-                [{k: v for k, v in document.items() if v is not None} for document in documents],
-                ordered=False,
-            )
+            self._collection.insert_many(documents, ordered=False)
 
     def get(self, job_id: str, *, owner_id: str | None) -> Job:
         """The job; NotFound when there is none or it is another owner's (None = any owner's)."""
