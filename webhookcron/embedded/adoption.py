@@ -25,12 +25,14 @@ def adopt_document(document: dict[str, Any], depth: int = 1) -> dict[str, Any]:
     if depth > MAX_DEPTH:
         raise _too_deep()
     names = _shared_names
-    adopted: dict[str, Any] = {}
-    for name, value in document.items():
-        if type(value) in NOT_PLAIN:
-            value = adopt_value(value, depth)
-        shared = names.get(name)
-        adopted[shared_name(name) if shared is None else shared] = value
+    try:
+        adopted = {names[name]: value for name, value in document.items()}
+    except KeyError:
+        adopted = {shared_name(name): value for name, value in document.items()}
+    if not NOT_PLAIN.isdisjoint(map(type, adopted.values())):
+        for name, value in adopted.items():
+            if type(value) in NOT_PLAIN:
+                adopted[name] = adopt_value(value, depth)
     return adopted
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from webhookcron.embedded.accumulators import ACCUMULATORS, Accumulator
 from webhookcron.embedded.errors import UNKNOWN_STAGE, CommandError, unsupported
 from webhookcron.embedded.expressions import compile_expression
-from webhookcron.embedded.indexes import sort_pattern
 from webhookcron.embedded.matching import compile_filter, is_operator_document
 from webhookcron.embedded.operators import is_number
 from webhookcron.embedded.ordering import MISSING, encode_value
 from webhookcron.embedded.projections import compile_projection
+from webhookcron.embedded.sort_patterns import sort_pattern
 
 Document = dict[str, Any]
 Stage = Callable[[Iterable[Document]], Iterator[Document]]

@@ -8,11 +8,12 @@ from bson import ObjectId, Regex
 
 from webhookcron.embedded.errors import DUPLICATE_KEY, CommandError
 from webhookcron.embedded.index_specs import IndexSpec
-from webhookcron.embedded.indexes import DuplicateEntry, Index, SortPattern
+from webhookcron.embedded.indexes import DuplicateEntry, Index
 from webhookcron.embedded.journal import LARGE_DOCUMENT_BYTES
 from webhookcron.embedded.matching import compile_filter, is_operator_document
 from webhookcron.embedded.ordering import MISSING, hashable_id
 from webhookcron.embedded.planner import choose_plan
+from webhookcron.embedded.sort_patterns import SortPattern
 from webhookcron.embedded.transaction import Transaction
 
 Document = dict[str, Any]
@@ -43,7 +44,9 @@ class Collection:
         self.all_indexes: tuple[Index, ...] = ()
         """Internal ones among them."""
         self._checked_indexes: tuple[Index, ...] = ()
-        """Those that may refuse a document."""
+        """Those that may refuse a document: unique ones, and those over several fields, two of which may be arrays."""
+        self._unique_indexes: tuple[Index, ...] = ()
+        self._has_dotted_paths = False
         self._internal: list[Index] = []
         self._touched_indexes: dict[frozenset[str], list[tuple[Index, tuple[str, ...]]]] = {}
 
@@ -71,6 +74,8 @@ class Collection:
     def _refresh_index_tables(self) -> None:
         self.all_indexes = (*self.indexes.values(), *self._internal)
         self._checked_indexes = tuple(index for index in self.all_indexes if index.may_refuse)
+        self._unique_indexes = tuple(index for index in self.all_indexes if index.spec.unique)
+        self._has_dotted_paths = any(len(path) > 1 for i in self.all_indexes for path in i.pattern.paths)
         self._touched_indexes.clear()
 
     def built_index(self, spec: IndexSpec) -> Index:
@@ -92,7 +97,9 @@ class Collection:
         identity = hashable_id(document["_id"])
         if identity in self.record_by_id:
             raise self._duplicate_id(document["_id"])
-        self._check_keys(self._checked_indexes, document, None)
+        self._check_keys(self._unique_indexes, document, None)
+        if self._has_dotted_paths or list(map(type, document.values())).count(list) > 1:
+            self._check_keys(self._checked_indexes, document, None)
         self._enter(self._transaction.new_record(), identity, document)
 
     def _enter(self, record: int, identity: Any, document: Document) -> None:

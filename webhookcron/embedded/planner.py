@@ -12,10 +12,11 @@ from typing import Any
 
 from bson import Int64, ObjectId, Regex
 
-from webhookcron.embedded.indexes import Index, SortPattern, record_of
+from webhookcron.embedded.indexes import Index, record_of
 from webhookcron.embedded.matching import is_operator_document
 from webhookcron.embedded.operators import literal_prefix, regex_from
 from webhookcron.embedded.ordering import AFTER_PREFIX, NULL_KEY, encode_value, inverted, same_value
+from webhookcron.embedded.sort_patterns import SortPattern
 
 _INDEXABLE = frozenset({str, int, float, Int64, bool, datetime, ObjectId, bytes, type(None)})
 _MAX_POINTS = 1000

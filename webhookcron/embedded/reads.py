@@ -7,12 +7,12 @@ from webhookcron.embedded.aggregation import compile_pipeline, leading_match, ru
 from webhookcron.embedded.collection import Document
 from webhookcron.embedded.cursors import Cursors
 from webhookcron.embedded.errors import BAD_VALUE, FAILED_TO_PARSE, TYPE_MISMATCH, CommandError
-from webhookcron.embedded.indexes import sort_pattern
 from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.ordering import MISSING, encode_value
 from webhookcron.embedded.paths import split_path, values_at
 from webhookcron.embedded.projections import compile_projection
 from webhookcron.embedded.request import Request
+from webhookcron.embedded.sort_patterns import sort_pattern
 from webhookcron.embedded.store import Store
 
 _FIND_FIELDS = frozenset({"filter", "sort", "projection", "skip", "limit", "batchSize", "singleBatch"})

@@ -15,11 +15,11 @@ from webhookcron.embedded.errors import (
     TYPE_MISMATCH,
     CommandError,
 )
-from webhookcron.embedded.indexes import sort_pattern
 from webhookcron.embedded.journal import check_document_size
 from webhookcron.embedded.ordering import MISSING
 from webhookcron.embedded.projections import compile_projection
 from webhookcron.embedded.request import Request, checked_fields
+from webhookcron.embedded.sort_patterns import sort_pattern
 from webhookcron.embedded.store import Store
 from webhookcron.embedded.updates import Update, compile_update
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhookcron.embedded.collection import Collection
+from webhookcron.embedded.entry_list import EntryList
 from webhookcron.embedded.errors import CommandError
 from webhookcron.embedded.index_specs import IndexSpec
 from webhookcron.embedded.ordering import (
@@ -23,6 +24,7 @@ from webhookcron.embedded.ordering import (
     moment_key,
     text_key,
 )
+from webhookcron.embedded.sort_patterns import SortPattern
 from webhookcron.embedded.store import Store
 from webhookcron.embedded.transaction import Transaction
 
@@ -146,3 +148,47 @@ def test_a_store_lets_few_records_wait(tmp_path: Path, monkeypatch: pytest.Monke
     assert store.catch_up()
     assert not store.catch_up()
     store.close()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(values, max_size=6), st.sampled_from(INDEXES))
+def test_entries_of_several_documents_are_those_of_each(
+    documents: list[dict[str, Any]], declaration: dict[str, Any]
+) -> None:
+    pattern = SortPattern(((path, down < 0) for path, down in declaration["key"].items()), "an index")
+    expected: list[bytes] = []
+    for number, document in enumerate(documents):
+        try:
+            expected += [key + bytes([number]) for key in pattern.keys(document)]
+        except CommandError:
+            return
+    again = SortPattern(((path, down < 0) for path, down in declaration["key"].items()), "an index")
+    found = again.entries(documents, [bytes([number]) for number in range(len(documents))])
+    assert sorted(found) == sorted(expected)
+    assert again.array_fields == pattern.array_fields
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sets(st.integers(0, 500)),
+    st.lists(st.builds(range, st.integers(0, 400), st.integers(0, 500)), max_size=4),
+    st.booleans(),
+)
+def test_runs_of_entries_are_added_in_order(first: set[int], runs: list[range], long: bool) -> None:
+    entries = EntryList(number.to_bytes(2, "big") for number in first)
+    entries._reset(8)
+    expected = {number.to_bytes(2, "big") for number in first}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("webhookcron.embedded.entry_list._LONG_RUN", 2 if long else 1000)
+        for run in runs:
+            added = {number.to_bytes(2, "big") for number in run} - expected
+            entries.add_run(sorted(added))
+            expected |= added
+            entries._check()
+            assert list(entries) == sorted(expected)
+            for value in list(expected)[:5]:
+                assert entries[entries.index(value)] == value
+            if expected:
+                gone = max(expected)
+                entries.remove(gone)
+                expected.remove(gone)

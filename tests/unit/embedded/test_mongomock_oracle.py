@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from webhookcron.embedded.aggregation import compile_pipeline, run_pipeline
 from webhookcron.embedded.collection import Collection
 from webhookcron.embedded.errors import CommandError
-from webhookcron.embedded.indexes import sort_pattern
 from webhookcron.embedded.projections import compile_projection
+from webhookcron.embedded.sort_patterns import sort_pattern
 from webhookcron.embedded.transaction import Transaction
 from webhookcron.embedded.updates import compile_update
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from webhookcron.embedded.collection import Collection
 from webhookcron.embedded.errors import CommandError
 from webhookcron.embedded.index_specs import IndexSpec
-from webhookcron.embedded.indexes import sort_pattern
 from webhookcron.embedded.matching import compile_filter
 from webhookcron.embedded.planner import choose_plan
+from webhookcron.embedded.sort_patterns import sort_pattern
 from webhookcron.embedded.transaction import Transaction
 from webhookcron.embedded.updates import compile_update
 
