@@ -248,6 +248,8 @@ CLAIM = {
     "before the claim": ("executions", "claim", False),
     "after the claim": ("executions", "claim", True),
     "after it is read back": ("executions", "claimed", True),
+    "before a lone claim": ("executions", "claim_one", False),
+    "after a lone claim": ("executions", "claim_one", True),
 }
 
 RECORD = {
@@ -271,9 +273,9 @@ OF_SLOTS = ("before the slot is released", "after the slot is released", "before
 def test_a_worker_that_dies_while_it_claims_loses_nothing(
     world: Any, mortal: Any, killed: Any, step: str
 ) -> None:
-    jobs = [world.job(world.every(10)) for _ in range(3)]
-    world.tick(world.at(10))
     name, method, after = CLAIM[step]
+    jobs = [world.job(world.every(10)) for _ in range(1 if method == "claim_one" else 3)]
+    world.tick(world.at(10))
     with pytest.raises(killed):
         world.claimer(world.at(10), **{name: mortal(part(world, name), method, after=after)}).claim(
             world.take_pushed()
@@ -283,7 +285,7 @@ def test_a_worker_that_dies_while_it_claims_loses_nothing(
         assert list(world.found(job)) == [float(n) for n in range(10, 200, 10)]
         assert_all_is_well(world, job)
     lost = sum(execution.lost_count for job in jobs for execution in world.log(job))
-    assert lost == (0 if step == "before the claim" else 3)
+    assert lost == (0 if step.startswith("before") else len(jobs))
 
 
 @pytest.mark.parametrize(

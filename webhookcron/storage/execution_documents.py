@@ -218,5 +218,7 @@ def _headers_document(headers: Headers) -> str | Headers:
 
 def _headers_from_document(value: Any) -> Headers:
     if isinstance(value, str):
-        return tuple((name, content) for name, _, content in (line.partition(":") for line in value.split("\n")))
+        return tuple(
+            (name, content) for name, _, content in (line.partition(":") for line in value.split("\n"))
+        )
     return tuple((name, content) for name, content in value or ())

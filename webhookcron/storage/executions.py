@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
-from pymongo import DeleteMany, UpdateOne
+from pymongo import DeleteMany, ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
@@ -147,12 +147,24 @@ class ExecutionStore(ExecutionLogs):
         """Take those of `ids` that are queued: running, under `token`, until `lease_until`. Safe to repeat."""
         with driver_errors_translated():
             self._collection.update_many(
-                {"_id": {"$in": list(ids)}, "status": _QUEUED},
-                {
-                    "$set": {"status": _RUNNING, "claim": token, "checkAt": lease_until, "claimedAt": now},
-                    "$unset": {"reason": ""},
-                },
+                {"_id": {"$in": list(ids)}, "status": _QUEUED}, _claim(token, now, lease_until)
             )
+
+    def claim_one(
+        self, execution_id: str, token: str, *, now: datetime, lease_until: datetime
+    ) -> list[ClaimedExecution]:
+        """`claim` and `claimed` of one execution in one round trip.
+
+        Not to be repeated when the reply is lost: it may be claimed by then, and is not queued any more.
+        """
+        with driver_errors_translated():
+            document = self._naive.find_one_and_update(
+                {"_id": execution_id, "status": _QUEUED},
+                _claim(token, now, lease_until),
+                projection=CLAIM_PROJECTION,
+                return_document=ReturnDocument.AFTER,
+            )
+        return [] if document is None else _readable([document], claimed_execution)[0]
 
     def extend(self, ids: Sequence[str], token: str, lease_until: datetime) -> None:
         """Hold those of `ids` that `token` holds until `lease_until`. Safe to repeat."""
@@ -347,6 +359,13 @@ class ExecutionStore(ExecutionLogs):
         """How many executions match an equality filter on indexed fields."""
         with driver_errors_translated():
             return self._collection.count_documents(dict(filter_))
+
+
+def _claim(token: str, now: datetime, lease_until: datetime) -> Document:
+    return {
+        "$set": {"status": _RUNNING, "claim": token, "checkAt": lease_until, "claimedAt": now},
+        "$unset": {"reason": ""},
+    }
 
 
 def _ended_from_outside(now: datetime, expire_at: datetime) -> Document:

@@ -231,21 +231,26 @@ def test_a_secret_that_no_key_opens_is_a_failed_attempt(world: Any) -> None:
 # --- through an outage
 
 
-@pytest.mark.parametrize("method", ["claim", "claimed"])
+@pytest.mark.parametrize("method", ["claim", "claimed", "claim_one"])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_claim_whose_reply_was_lost_is_repeated_with_its_token(
     world: Any, method: str, after: bool
 ) -> None:
-    job = world.job()
+    jobs = [world.job() for _ in range(1 if method == "claim_one" else 2)]
     world.tick(world.at(60))
     executions = Failing(world.executions, method, times=2, after=after)
-    [call] = world.claimer(world.at(61), executions=executions).claim(world.take_pushed()).calls
-    assert call.execution.id == world.log(job)[0].id
-    assert world.log(job)[0].claim == call.token
+    calls = world.claimer(world.at(61), executions=executions).claim(world.take_pushed()).calls
+    assert executions._times < 2
+    assert {call.execution.job_id: call.token for call in calls} == {
+        job.id: world.log(job)[0].claim for job in jobs
+    }
 
 
-def test_a_claim_over_a_long_outage_gets_a_lease_that_covers_the_call(world: Any) -> None:
-    job = world.job()
+@pytest.mark.parametrize(("method", "jobs"), [("claim_one", 1), ("claimed", 2)])
+def test_a_claim_over_a_long_outage_gets_a_lease_that_covers_the_call(
+    world: Any, method: str, jobs: int
+) -> None:
+    made = [world.job() for _ in range(jobs)]
     world.tick(world.at(60))
     clock = [world.at(61)]
 
@@ -253,19 +258,21 @@ def test_a_claim_over_a_long_outage_gets_a_lease_that_covers_the_call(world: Any
         clock[0] += timedelta(seconds=20)
         return False
 
-    claimer = world.claimer(
-        world.at(61), executions=Failing(world.executions, "claimed", times=1), pause=pause
-    )
+    executions = Failing(world.executions, method, times=1, after=True)
+    claimer = world.claimer(world.at(61), executions=executions, pause=pause)
     claimer._now = lambda: clock[0]
-    [call] = claimer.claim(world.take_pushed()).calls
-    assert call.lease_until == world.at(61 + 20 + 45) == world.log(job)[0].check_at
+    calls = claimer.claim(world.take_pushed()).calls
+    assert len(calls) == jobs
+    for call in calls:
+        assert call.lease_until == world.at(61 + 20 + 45)
+    assert {world.log(job)[0].check_at for job in made} == {world.at(61 + 20 + 45)}
 
 
 def test_a_worker_that_stops_over_an_outage_gives_the_ids_back(world: Any) -> None:
     world.job()
     world.tick(world.at(60))
     ids = world.take_pushed()
-    executions = Failing(world.executions, "claim", times=99)
+    executions = Failing(world.executions, "claim_one", times=99)
     claimed = world.claimer(world.at(61), executions=executions, pause=lambda _s: True).claim(ids)
     assert (claimed.calls, claimed.left) == ([], ids)
 
@@ -276,10 +283,10 @@ def test_what_was_claimed_before_an_outage_is_called_and_the_rest_given_back(wor
     ids = sorted(world.take_pushed(), key=lambda i: not i.startswith(quick.id))
 
     class AwayLater(Failing):
-        def claim(self, ids: Any, *args: Any, **kwargs: Any) -> None:
-            if ids[0].startswith(patient.id):
+        def claim_one(self, execution_id: str, *args: Any, **kwargs: Any) -> Any:
+            if execution_id.startswith(patient.id):
                 raise StoreUnavailable("away")
-            self._inner.claim(ids, *args, **kwargs)
+            return self._inner.claim_one(execution_id, *args, **kwargs)
 
     executions = AwayLater(world.executions, "nothing", times=0)
     claimed = world.claimer(world.at(61), executions=executions, pause=lambda _s: True).claim(ids)

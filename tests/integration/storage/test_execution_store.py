@@ -204,6 +204,17 @@ def test_a_claim_takes_what_is_queued_and_nothing_else(world: Any, execution_at:
     assert (stored.check_at, stored.reason) == (world.at(50), None)
 
 
+def test_a_lone_claim_does_both_in_one(world: Any, execution_at: Any, final_at: Any) -> None:
+    world.executions.insert([execution_at(1), final_at(2)])
+    until = world.at(50)
+    [claimed] = world.executions.claim_one("j:1", "token", now=world.at(5), lease_until=until)
+    assert claimed == world.executions.claimed(["j:1"], "token")[0]
+    for execution_id in ("j:1", "j:2", "j:3"):
+        assert world.executions.claim_one(execution_id, "other", now=world.at(6), lease_until=until) == []
+    stored = world.executions.get("j:1", owner_id=None)
+    assert (stored.status, stored.claim, stored.check_at) == (ExecutionStatus.RUNNING, "token", until)
+
+
 def test_a_claimed_execution_tells_what_earlier_attempts_left(world: Any, execution_at: Any) -> None:
     world.executions.insert([execution_at(1), execution_at(2)])
     earlier = {
