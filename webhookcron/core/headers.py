@@ -87,4 +87,4 @@ def redacted(
     headers: Iterable[tuple[str, str]], secret: frozenset[str] = ALWAYS_SECRET
 ) -> tuple[tuple[str, str], ...]:
     """The headers as logs and answers may show them; `secret` holds lower-case names."""
-    return tuple((name, REDACTED if name.lower() in secret else value) for name, value in headers)
+    return tuple([(name, REDACTED if name.lower() in secret else value) for name, value in headers])

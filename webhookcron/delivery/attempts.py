@@ -6,6 +6,7 @@ import base64
 import codecs
 import re
 from datetime import datetime
+from functools import lru_cache
 
 from webhookcron.core.executions import MILLISECOND, Attempt, AttemptError, FollowedRedirect
 from webhookcron.core.headers import ALWAYS_SECRET, redacted
@@ -78,12 +79,17 @@ def attempt_of(
             FollowedRedirect(status=r.status, url=r.url[:MAX_SHOWN_URL]) for r in result.redirects
         ),
         response_status=result.status,
-        response_headers=redacted(result.headers, _SECRET_IN_RESPONSES | secret),
+        response_headers=redacted(result.headers, _secret_in_responses(secret)),
         response_body=body if result.status is not None else None,
         response_body_base64=is_base64,
         truncated=result.truncated,
         error=None if failure is None else AttemptError(kind=failure.kind.value, message=failure.message),
     )
+
+
+@lru_cache(maxsize=256)
+def _secret_in_responses(confidential: frozenset[str]) -> frozenset[str]:
+    return _SECRET_IN_RESPONSES | confidential
 
 
 def _shown(request: HttpRequest) -> Headers:

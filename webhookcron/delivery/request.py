@@ -9,11 +9,12 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from webhookcron.core.executions import to_ms
+from webhookcron.core.executions import from_ms, to_ms
 from webhookcron.core.headers import check_header_value, redacted, secret_names
 from webhookcron.core.placeholders import NAMES, Template, check_json, check_text
 from webhookcron.core.request_spec import (
@@ -153,7 +154,8 @@ class RequestTemplate:
         `timeout_ms` is what is left of the job's deadline; None = all of it. Raises ValueError when an OAuth
         job is given no token, or a placeholder's value cannot stand in a header.
         """
-        scheduled_at = _rfc3339(context.scheduled_at)
+        scheduled_at_ms = to_ms(context.scheduled_at)
+        scheduled_at = _rfc3339(scheduled_at_ms)
         attempt = str(context.attempt)
         values = {
             "scheduledAt": scheduled_at,
@@ -177,7 +179,7 @@ class RequestTemplate:
             ("X-Webhookcron-Job-Id", context.job_id),
             ("X-Webhookcron-Execution-Id", context.execution_id),
             ("X-Webhookcron-Scheduled-At", scheduled_at),
-            ("X-Webhookcron-Scheduled-At-Ms", str(to_ms(context.scheduled_at))),
+            ("X-Webhookcron-Scheduled-At-Ms", str(scheduled_at_ms)),
             ("X-Webhookcron-Attempt", attempt),
             ("X-Webhookcron-Trigger", context.trigger),
             *self._token_header(access_token),
@@ -336,8 +338,15 @@ def _envelope(context: FireContext, scheduled_at: str) -> bytes:
     return text.encode(errors="replace")
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+def _rfc3339(ms: int) -> str:
+    seconds, milliseconds = divmod(ms, 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """A second since 1970, as many fires of a moment share it."""
+    return from_ms(seconds * 1000).isoformat()[:-6]
 
 
 def _query_escaped(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from webhookcron.core.executions import (
@@ -178,9 +179,14 @@ def _final_fields(
         "expireAt": completed_at + retention,
         "counted": False,
         "countToken": count_token,
-        # One moment for the whole group, whole milliseconds as MongoDB keeps them: the group is found by it.
-        "checkAt": from_ms(to_ms(completed_at)) + COUNT_GRACE,
+        "checkAt": _counted_by(completed_at),
     }
+
+
+@lru_cache(maxsize=16)
+def _counted_by(completed_at: datetime) -> datetime:
+    """One moment for the whole group, whole milliseconds as MongoDB keeps them: the group is found by it."""
+    return from_ms(to_ms(completed_at)) + COUNT_GRACE
 
 
 def _has_failure_bound(claim: Claim) -> bool:

@@ -211,9 +211,8 @@ def _headers_document(headers: Headers) -> str | Headers:
 
     Names hold no colon (RFC 9110 section 5.1), and no part a line break; what does all the same stays an array.
     """
-    lines = [f"{name}:{value}" for name, value in headers]
-    joined = "\n".join(lines)
-    return joined if joined.count("\n") == len(lines) - 1 else headers
+    joined = "\n".join(map(":".join, headers))
+    return joined if joined.count("\n") == len(headers) - 1 else headers
 
 
 def _headers_from_document(value: Any) -> Headers:
