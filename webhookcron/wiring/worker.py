@@ -34,6 +34,7 @@ from webhookcron.delivery.transport import Transport
 from webhookcron.delivery.worker import register, serve
 from webhookcron.metrics.server import process_registry, serving
 from webhookcron.metrics.worker import WorkerMetrics
+from webhookcron.ticks.upcoming import UpcomingJobs
 from webhookcron.wiring.platform import USER_AGENT, Platform, connect
 from webhookcron.wiring.processes import stop_on_signals, wait_for_stores
 
@@ -47,9 +48,6 @@ TRANSPORT_MARGIN = 3
 """How much wider the transport's caps are than the engine's, which decides: OAuth tokens come on top of calls."""
 
 MOST_OPEN_FILES = 65_536
-
-READ_AHEAD = timedelta(seconds=2)
-"""Longer than the time between two looks of an idle worker, with enough left to read some thousands of jobs."""
 
 MOST_READ_AHEAD = MOST_JOBS // 2
 
@@ -149,15 +147,9 @@ def _engine(platform: Platform, registry: CollectorRegistry, *, on_broken: Calla
             ids, Reason.CIRCUIT_OPEN, now() + timedelta(seconds=seconds)
         ),
         on_circuit=lambda origin, seconds: _show_circuit(platform, origin, seconds),
-        upcoming=lambda: _upcoming(platform),
+        upcoming=UpcomingJobs(platform.source, platform.instances, platform.clock, most=MOST_READ_AHEAD),
     )
     return engine
-
-
-def _upcoming(platform: Platform) -> dict[str, int]:
-    """The jobs that fire within the moment after next, and their versions."""
-    found = platform.source.upcoming(platform.clock.now() + READ_AHEAD, MOST_READ_AHEAD)
-    return {job_id: version for job_id, version in found if version is not None}
 
 
 def _observer(
