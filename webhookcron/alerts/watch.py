@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 SETTLE = timedelta(seconds=2)
 """What was counted is looked at so much later: by then a job that failed too often is disabled, too."""
 
+FORGET_EVERY = timedelta(seconds=10)
+"""How often it is written down, while there are no alerts, that nobody wants to know what was counted."""
+
 GROUPS_AT_ONCE = 100
 
 PUSHED_AT_ONCE = 200
@@ -75,6 +78,9 @@ class AlertWatch:
         self._rollups = rollups
         self._digest_every = digest_every
         self._push = push
+        self._unwatched_until: datetime | None = None
+        """What was counted before is nobody's news, though it is not written down yet."""
+        self._forgot_at: datetime | None = None
 
     # --- chores
 
@@ -82,13 +88,21 @@ class AlertWatch:
         """Look at what was counted since the last look; True when there is more."""
         before = now - SETTLE
         if not self._alerts.any():
-            self._rollups.mark_all_seen(before)
+            self._unwatched_until = before
+            if self._forgot_at is None or not timedelta(0) <= now - self._forgot_at < FORGET_EVERY:
+                self._forget(now)
             return False
+        self._forget(now)
         groups = self._rollups.unseen(before, GROUPS_AT_ONCE)
         if groups:
             self._take_in(_news(groups), now)
             self._rollups.mark_seen([token for token, _ in groups])
         return len(groups) >= GROUPS_AT_ONCE
+
+    def _forget(self, now: datetime) -> None:
+        if self._unwatched_until is not None:
+            self._rollups.mark_all_seen(self._unwatched_until)
+            self._unwatched_until, self._forgot_at = None, now
 
     def digest(self, now: datetime) -> bool:
         """Write the digests that are due."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from webhookcron.core.errors import BrokerUnavailable, StoreUnavailable, TickSourceUnavailable
+from webhookcron.ticks.turns import Turn
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +46,9 @@ class Chores:
     ) -> None:
         """`hold_turn(name, token, length)` says whether this instance may; it may raise TickSourceUnavailable."""
         self._chores = chores
-        self._hold_turn = hold_turn
+        self._turn = Turn("chores", TURN, hold_turn, monotonic)
         self._now = now
         self._monotonic = monotonic
-        self._token = secrets.token_hex(8)
         self._due = {chore.name: monotonic() for chore in chores}
         self._failures = dict.fromkeys(self._due, 0)
 
@@ -71,7 +70,7 @@ class Chores:
 
     def _is_our_turn(self) -> bool:
         try:
-            return self._hold_turn("chores", self._token, TURN)
+            return self._turn.held()
         except TickSourceUnavailable:
             # The ticker tells of it; nothing here is lost by waiting.
             return False

@@ -16,6 +16,7 @@ from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.comparison import Compared, FullComparison
 from webhookcron.ticks.source import TickSource
 from webhookcron.ticks.sweep import Sweep, Swept
+from webhookcron.ticks.turns import Turn
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ class Reconciler:
         self._compare_every = compare_every.total_seconds()
         self._monotonic = monotonic
         self._token = secrets.token_hex(8)
+        self._sweeping = Turn("sweep", TURN, source.hold_turn, monotonic)
         self._compare_now = threading.Event()
         self._compared_at: float | None = None
         self._server_run: str | None = None
@@ -90,7 +92,7 @@ class Reconciler:
 
     def sweep_once(self) -> bool:
         """One sweep, if it is this instance's turn; whether there is more to do at once."""
-        if not self._source.hold_turn("sweep", self._token, TURN):
+        if not self._sweeping.held():
             return False
         swept = self._sweep.run(self._clock.now())
         self._on_swept(swept)
@@ -117,8 +119,8 @@ class Reconciler:
 
         The run is kept in Redis: whoever holds the turn may die over its comparison, and then another one goes on.
         """
-        server_run = self._source.server_run()
-        other_run = self._source.compared_run() != server_run
+        server_run, compared_run = self._source.runs()
+        other_run = compared_run != server_run
         due = self._compared_at is None or self._monotonic() - self._compared_at >= self._compare_every
         incomplete = self._compare_now.is_set() and self._source.generation() is None
         self._compare_now.clear()

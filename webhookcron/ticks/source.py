@@ -257,6 +257,15 @@ class TickSource:
             run: Any = self._redis.get(self._compared)
         return None if run is None else str(run)
 
+    def runs(self) -> tuple[str, str | None]:
+        """`server_run` and `compared_run`, in one round trip."""
+        with driver_errors_translated():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.info("server")
+            pipe.get(self._compared)
+            info, compared = pipe.execute()
+        return str(info.get("run_id", "")), None if compared is None else str(compared)
+
     def server_run(self) -> str:
         """What tells one run of the Redis server from the next: after a restart or fail-over it is another."""
         with driver_errors_translated():

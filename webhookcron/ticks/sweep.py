@@ -38,6 +38,9 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 """Executions or jobs looked at in one go."""
 
+REMOVED_EVERY = timedelta(seconds=2)
+"""Completed jobs may wait for their removal; nothing else waits for it."""
+
 LOOK_AGAIN_AT_COMPLETED = timedelta(seconds=5)
 """A completed job whose executions are still under way is looked at again after this."""
 
@@ -82,6 +85,8 @@ class Sweep:
         self._settle = settle
         self._count_final = count_final
         self._failures_retention = retention * failures_kept
+        self._removed_at: datetime | None = None
+        """When completed jobs were looked for last."""
 
     def run(self, now: datetime) -> Swept:
         """Raises StoreUnavailable or TickSourceUnavailable; whatever was done until then is done."""
@@ -131,6 +136,9 @@ class Sweep:
 
     def _remove_completed(self, now: datetime) -> None:
         """Remove completed jobs that asked for it, once their last execution is final; their log stays."""
+        if self._removed_at is not None and timedelta(0) <= now - self._removed_at < REMOVED_EVERY:
+            return
+        self._removed_at = now
         for job_id, version in self._jobs.deletions_due(now, BATCH):
             if self._executions.any_under_way(job_id):
                 self._jobs.postpone_deletion(job_id, now + LOOK_AGAIN_AT_COMPLETED)

@@ -12,6 +12,7 @@ from webhookcron.core.alerts import TOLD_AT_ONCE, AlertEvent
 from webhookcron.core.errors import StoreUnavailable
 from webhookcron.core.jobs import MisfirePolicy
 from webhookcron.core.retries import RetryPolicy
+from webhookcron.delivery.transport_types import HttpResult
 
 FAILURE, RECOVERY = AlertEvent.FAILURE, AlertEvent.RECOVERY
 
@@ -194,6 +195,27 @@ def test_without_alerts_nothing_is_kept_for_them(watched: Any) -> None:
     watched.world.job()
     watched.run(60, status=500)
     assert watched.world.database["rollupParts"].count_documents({"unseenAt": {"$type": "date"}}) == 0
+
+
+def test_what_was_counted_before_the_first_alert_is_not_told_though_it_is_written_down_seldom(
+    watched: Any,
+) -> None:
+    world = watched.world
+    unseen = {"unseenAt": {"$type": "date"}}
+    watch = watched.watch()
+
+    def look(seconds: float) -> int:
+        watch.look(world.at(seconds + 0.001) + SETTLE)
+        return int(world.database["rollupParts"].count_documents(unseen))
+
+    world.job()
+    assert look(55) == 0
+    world.tick(world.at(60))
+    world.deliver(world.at(60), result=HttpResult(status=404))
+    assert look(60) == 1, "within ten seconds of the last time"
+    alert = watched.alert()
+    assert look(61) == 0
+    assert watched.messages(alert) == []
 
 
 @pytest.mark.parametrize("method", ["add_message", "begin_interval", "save_state"])

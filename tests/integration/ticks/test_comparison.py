@@ -193,6 +193,9 @@ class Restarting(TickSource):
     def server_run(self) -> str:
         return self.run
 
+    def runs(self) -> tuple[str, str | None]:
+        return self.run, self.compared_run()
+
 
 def reconciler(
     world: Any, sweep: Any = None, every: timedelta = timedelta(hours=1), **parts: Any

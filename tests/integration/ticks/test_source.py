@@ -274,6 +274,9 @@ def test_a_flushed_redis_has_no_generation(source: TickSource, redis_client: red
 
 def test_the_run_of_the_server_is_known(source: TickSource) -> None:
     assert source.server_run() == source.server_run() != ""
+    assert source.runs() == (source.server_run(), None)
+    source.complete_rebuild(source.begin_rebuild())
+    assert source.runs() == (source.server_run(), source.server_run())
 
 
 def test_a_redis_that_is_away_is_told() -> None:
@@ -284,6 +287,7 @@ def test_a_redis_that_is_away_is_told() -> None:
             lambda: away.put([entry()]),
             away.generation,
             away.server_run,
+            away.runs,
         ):
             with pytest.raises(TickSourceUnavailable):
                 call()
