@@ -22,7 +22,7 @@ import psutil
 from bson import ObjectId
 
 from webhookcron.core.executions import Execution, ExecutionStatus, Trigger, schedule_execution_id
-from webhookcron.core.jobs import Job
+from webhookcron.core.jobs import DeliveryJob, Job
 from webhookcron.core.request_spec import RequestSpec
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 from webhookcron.delivery.claimer import Claim
@@ -116,7 +116,16 @@ def _group(
     log.insert(made)
     ids, token, now = [execution.id for execution in made], dice.randbytes(6).hex(), moments[-1]
     log.claim(ids, token, now=now, lease_until=now + timedelta(seconds=45))
-    prepared = PreparedJob(job, job.version, RequestTemplate.of(job.request))
+    delivered = DeliveryJob(
+        job.id,
+        job.version,
+        job.schedule,
+        job.request,
+        job.policies.retry,
+        job.policies.disable_after_failures,
+        job.policies.retention_days,
+    )
+    prepared = PreparedJob(delivered, job.version, RequestTemplate.of(job.request))
     records = [
         record_of(
             CallResult(Claim(execution, prepared, token, now), _request(job), _result(dice), now, now),
