@@ -252,5 +252,9 @@ async def _all(starts: Iterable[Coroutine[None, None, None]]) -> None:
         async with asyncio.TaskGroup() as group:
             for start in starts:
                 group.create_task(start)
-    except* ChildFailed as failures:
-        raise failures.exceptions[0] from None
+    except BaseExceptionGroup as failures:
+        # Not by `except*`: up to Python 3.11.3 it packs what is raised in it into a group once more.
+        told = failures.subgroup(ChildFailed)
+        if told is None:
+            raise
+        raise told.exceptions[0] from None
