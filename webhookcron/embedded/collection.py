@@ -1,6 +1,8 @@
 """One collection: its records, its indexes, and the single ways in which a document enters, changes and leaves."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +24,19 @@ _MAX_REMEMBERED_SHAPES = 1000
 
 _PLAIN_TYPES = frozenset({str, int, bool, datetime})
 """Types of which two equal values of the very same type are equal in BSON."""
+
+
+class _Touched:
+    """A field that an update touches, and the indexes in which a change of it may move a document."""
+
+    __slots__ = ("field", "indexes", "is_checked", "late")
+
+    def __init__(self, field: str, indexes: tuple[Index, ...]) -> None:
+        self.field = field
+        self.indexes = indexes
+        self.late = tuple(index.late_versions for index in indexes)
+        self.is_checked = any(index.spec.unique or index.pattern.has_dotted_path for index in indexes)
+        """Whether one of them may refuse a document though the field is no array."""
 
 
 class Collection:
@@ -48,7 +63,9 @@ class Collection:
         self._unique_indexes: tuple[Index, ...] = ()
         self._has_dotted_paths = False
         self._internal: list[Index] = []
-        self._touched_indexes: dict[frozenset[str], list[tuple[Index, tuple[str, ...]]]] = {}
+        self._late: tuple[dict[int, Document | None], ...] = ()
+        """What each index has still to enter."""
+        self._touched_indexes: dict[frozenset[str], list[_Touched]] = {}
 
     @property
     def namespace(self) -> str:
@@ -75,7 +92,8 @@ class Collection:
         self.all_indexes = (*self.indexes.values(), *self._internal)
         self._checked_indexes = tuple(index for index in self.all_indexes if index.may_refuse)
         self._unique_indexes = tuple(index for index in self.all_indexes if index.spec.unique)
-        self._has_dotted_paths = any(len(path) > 1 for i in self.all_indexes for path in i.pattern.paths)
+        self._has_dotted_paths = any(index.pattern.has_dotted_path for index in self.all_indexes)
+        self._late = tuple(index.late_versions for index in self.all_indexes)
         self._touched_indexes.clear()
 
     def built_index(self, spec: IndexSpec) -> Index:
@@ -103,8 +121,10 @@ class Collection:
         self._enter(self._transaction.new_record(), identity, document)
 
     def _enter(self, record: int, identity: Any, document: Document) -> None:
-        for index in self.all_indexes:
-            index.note(record, None)
+        for late in self._late:
+            # One that was rolled back may have had the number before.
+            if record not in late:
+                late[record] = None
         self.records[record] = document
         self.record_by_id[identity] = record
         self._transaction.stored(self, record, None)
@@ -140,34 +160,36 @@ class Collection:
         """
         old = self.records[record]
         if touches is None:
-            indexes: Sequence[Index] = self.all_indexes
             self._check_keys(self._checked_indexes, new, record)
+            for index in self.all_indexes:
+                index.note(record, old)
         else:
-            indexes = self._moving(old, new, touches)
-            self._check_keys([index for index in indexes if index.may_refuse], new, record)
-        for index in indexes:
-            index.note(record, old)
+            self._note_touched(record, old, new, touches)
         self.records[record] = new
         self._transaction.stored(self, record, old)
 
-    def _moving(self, old: Document, new: Document, touches: frozenset[str]) -> list[Index]:
-        """The indexes in which the document may move: an update that touches a field often leaves it as it was."""
-        found: list[Index] = []
-        for index, fields in self._touched(touches):
-            for field in fields:
-                if old.get(field, MISSING) is not new.get(field, MISSING):
-                    found.append(index)
-                    break
-        return found
+    def _note_touched(self, record: int, old: Document, new: Document, touches: frozenset[str]) -> None:
+        """Note the change in the indexes over fields whose value is another one: often what is touched stays."""
+        changed = [
+            touched
+            for touched in self._touched(touches)
+            if old.get(touched.field, MISSING) is not new.get(touched.field, MISSING)
+        ]
+        for touched in changed:
+            if touched.is_checked or type(new.get(touched.field)) is list:
+                self._check_keys(touched.indexes, new, record)
+        for touched in changed:
+            for late in touched.late:
+                if record not in late:
+                    late[record] = old
 
-    def _touched(self, touches: frozenset[str]) -> list[tuple[Index, tuple[str, ...]]]:
-        """The indexes in which a change of these fields may move a document, each with those that it looks at."""
+    def _touched(self, touches: frozenset[str]) -> list[_Touched]:
         found = self._touched_indexes.get(touches)
         if found is None:
             found = [
-                (index, tuple(touches & index.fields))
-                for index in self.all_indexes
-                if not touches.isdisjoint(index.fields)
+                _Touched(field, tuple(index for index in self.all_indexes if field in index.fields))
+                for field in touches
+                if any(field in index.fields for index in self.all_indexes)
             ]
             if len(self._touched_indexes) < _MAX_REMEMBERED_SHAPES:
                 self._touched_indexes[touches] = found

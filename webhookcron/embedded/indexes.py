@@ -28,7 +28,7 @@ _CAUGHT_UP_AT_ONCE = 500
 class Index:
     """The entries of one index over the records of a collection."""
 
-    __slots__ = ("_covers", "_entries", "_late", "_moment_field", "_records", "fields", "may_refuse",
+    __slots__ = ("_covers", "_entries", "_moment_field", "_records", "fields", "late_versions", "may_refuse",
                  "pattern", "spec")  # fmt: skip
 
     def __init__(self, spec: IndexSpec, records: dict[int, dict[str, Any]]) -> None:
@@ -39,7 +39,7 @@ class Index:
         )
         self._records = records
         self._entries = EntryList()
-        self._late: dict[int, dict[str, Any] | None] = {}
+        self.late_versions: dict[int, dict[str, Any] | None] = {}
         """By record, the version of which the entries are there; None = none are."""
         self._covers: Predicate | None = self._coverage()
         self._moment_field = self._only_moments()
@@ -51,31 +51,31 @@ class Index:
     @property
     def entries(self) -> EntryList:
         """The entries of all records as they are now, in order."""
-        if self._late:
-            self._enter(list(self._late.items()))
-            self._late.clear()
+        if self.late_versions:
+            self._enter(list(self.late_versions.items()))
+            self.late_versions.clear()
         return self._entries
 
     @property
     def late(self) -> int:
         """How many records are to be entered anew."""
-        return len(self._late)
+        return len(self.late_versions)
 
     @property
     def most_entries(self) -> int:
         """A number that the entries do not exceed where no field is an array, had without bringing them up to date."""
-        return len(self._entries) + len(self._late)
+        return len(self._entries) + len(self.late_versions)
 
     def note(self, record: int, old: dict[str, Any] | None) -> None:
         """A record has another version than `old` now (None = it is new); its entries follow later."""
-        if record not in self._late:
-            self._late[record] = old
+        if record not in self.late_versions:
+            self.late_versions[record] = old
 
     def catch_up(self) -> None:
         """Enter those records that have waited longest, a bounded number of them."""
-        first = list(islice(self._late.items(), _CAUGHT_UP_AT_ONCE))
+        first = list(islice(self.late_versions.items(), _CAUGHT_UP_AT_ONCE))
         for record, _ in first:
-            del self._late[record]
+            del self.late_versions[record]
         self._enter(first)
 
     def _enter(self, late: list[tuple[int, dict[str, Any] | None]]) -> None:

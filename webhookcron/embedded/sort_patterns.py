@@ -21,7 +21,7 @@ from webhookcron.embedded.paths import check_plain_path, composite_keys, values_
 class SortPattern:
     """An ordered list of fields with directions: what an index holds and what a sort asks for."""
 
-    __slots__ = ("_fields", "array_fields", "descending", "names", "paths")
+    __slots__ = ("_fields", "array_fields", "descending", "has_dotted_path", "names", "paths")
 
     def __init__(self, fields: Iterable[tuple[str, bool]], purpose: str) -> None:
         pairs = list(fields)
@@ -33,6 +33,7 @@ class SortPattern:
         plain = all(len(path) == 1 for path in self.paths)
         self._fields = tuple(map(_field, self.names, self.descending)) if plain else ()
         """Empty where a path is dotted."""
+        self.has_dotted_path = not plain
 
     def keys(self, document: dict[str, Any]) -> list[bytes]:
         """The joined keys of a document: one, unless a path leads through an array."""
