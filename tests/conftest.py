@@ -18,12 +18,17 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import settings
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from webhookcron.embedded.redis_server import MISSING_MESSAGE, find_redis_server, redis_server_command
 
 START_SECONDS = 20.0
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("webhookcron", deadline=None)
+settings.load_profile("webhookcron")
 
 
 @pytest.fixture(autouse=True)
