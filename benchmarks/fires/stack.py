@@ -33,7 +33,7 @@ from webhookcron.ticks.mirroring import mirror_entries
 from webhookcron.wiring.database import ensure_admin_key, ensure_indexes
 from webhookcron.wiring.platform import Platform, connect
 
-_REGISTERED_AT_ONCE = 250
+_REGISTERED_AT_ONCE = 500
 _REGISTERED_SIDE_BY_SIDE = 3
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

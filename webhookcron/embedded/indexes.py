@@ -71,9 +71,9 @@ class Index:
         if record not in self.late_versions:
             self.late_versions[record] = old
 
-    def catch_up(self) -> None:
-        """Enter those records that have waited longest, a bounded number of them."""
-        first = list(islice(self.late_versions.items(), _CAUGHT_UP_AT_ONCE))
+    def catch_up(self, at_least: int = 0) -> None:
+        """Enter those records that have waited longest: so many, or a few hundred if that is more."""
+        first = list(islice(self.late_versions.items(), max(_CAUGHT_UP_AT_ONCE, at_least)))
         for record, _ in first:
             del self.late_versions[record]
         self._enter(first)

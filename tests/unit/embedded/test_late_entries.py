@@ -144,6 +144,12 @@ def test_a_store_lets_few_records_wait(tmp_path: Path, monkeypatch: pytest.Monke
             assert index.late == 10
     store.commit()
     assert index.late == 0
+    for number in range(100, 2100):
+        target.insert({"_id": number, "a": number})
+    store.commit()
+    assert index.late == 10
+    while store.catch_up():
+        pass
     target.insert({"_id": 11, "a": 11})
     assert store.catch_up()
     assert not store.catch_up()
