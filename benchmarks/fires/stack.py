@@ -115,35 +115,40 @@ class Stack:
     ) -> list[Job]:
         """Store and mirror a job for each schedule; none of its fire times up to `handled_through` fires."""
         urls = [url] * len(schedules) if isinstance(url, str) else url
-        secrets = (SigningSecret(SIGNING_SECRET),)
+        asked = list(enumerate(zip(schedules, urls, strict=True)))
+        parts = [
+            asked[start : start + _REGISTERED_AT_ONCE] for start in range(0, len(asked), _REGISTERED_AT_ONCE)
+        ]
+        # While the store works on one part, the next one is made ready.
+        with ThreadPoolExecutor(_REGISTERED_SIDE_BY_SIDE) as pool:
+            registered = list(pool.map(lambda part: self._register_part(part, handled_through), parts))
+        return [job for part in registered for job in part]
+
+    def _register_part(
+        self, part: Sequence[tuple[int, tuple[Schedule, str]]], handled_through: datetime
+    ) -> list[Job]:
+        # Each part has a time of its own: jobs that seem to have waited for long are mirrored by the tickers.
         now = self.now()
+        secrets = (SigningSecret(SIGNING_SECRET),)
         jobs = [
             Job(
                 id=str(ObjectId()),
                 owner_id="admin",
                 name=f"benchmark job {number}",
                 schedule=schedule,
-                request=RequestSpec(url=target, signing_secrets=secrets),
+                request=RequestSpec(url=url, signing_secrets=secrets),
                 created_at=now,
                 updated_at=now,
                 handled_through=handled_through,
                 schedule_since=handled_through,
             )
-            for number, (schedule, target) in enumerate(zip(schedules, urls, strict=True))
+            for number, (schedule, url) in part
         ]
-        parts = [
-            jobs[start : start + _REGISTERED_AT_ONCE] for start in range(0, len(jobs), _REGISTERED_AT_ONCE)
-        ]
-        # While the store works on one part, the next one is made ready.
-        with ThreadPoolExecutor(_REGISTERED_SIDE_BY_SIDE) as pool:
-            list(pool.map(self._register_part, parts))
-        return jobs
-
-    def _register_part(self, part: Sequence[Job]) -> None:
-        self.platform.jobs.create_many(part)
-        entries, _over, _corrupt = mirror_entries(tick_job_of(job) for job in part)
+        self.platform.jobs.create_many(jobs)
+        entries, _over, _corrupt = mirror_entries(tick_job_of(job) for job in jobs)
         self.platform.source.put(entries)
-        self.platform.jobs.mirrored([(job.id, job.version) for job in part])
+        self.platform.jobs.mirrored([(job.id, job.version) for job in jobs])
+        return jobs
 
     def forget_jobs(self) -> None:
         """Empty the platform between two workloads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -58,11 +58,9 @@ class Collection:
         self._transaction = transaction
         self.all_indexes: tuple[Index, ...] = ()
         """Internal ones among them."""
-        self._checked_indexes: tuple[Index, ...] = ()
-        """Those that may refuse a document: unique ones, and those over several fields, two of which may be arrays."""
-        self._unique_indexes: tuple[Index, ...] = ()
-        self._has_dotted_paths = False
         self._internal: list[Index] = []
+        self._unique_indexes: tuple[Index, ...] = ()
+        self._refusing_indexes: dict[tuple[str, ...], tuple[Index, ...]] = {}
         self._late: tuple[dict[int, Document | None], ...] = ()
         """What each index has still to enter."""
         self._touched_indexes: dict[frozenset[str], list[_Touched]] = {}
@@ -90,9 +88,8 @@ class Collection:
 
     def _refresh_index_tables(self) -> None:
         self.all_indexes = (*self.indexes.values(), *self._internal)
-        self._checked_indexes = tuple(index for index in self.all_indexes if index.may_refuse)
         self._unique_indexes = tuple(index for index in self.all_indexes if index.spec.unique)
-        self._has_dotted_paths = any(index.pattern.has_dotted_path for index in self.all_indexes)
+        self._refusing_indexes.clear()
         self._late = tuple(index.late_versions for index in self.all_indexes)
         self._touched_indexes.clear()
 
@@ -115,9 +112,7 @@ class Collection:
         identity = hashable_id(document["_id"])
         if identity in self.record_by_id:
             raise self._duplicate_id(document["_id"])
-        self._check_keys(self._unique_indexes, document, None)
-        if self._has_dotted_paths or list(map(type, document.values())).count(list) > 1:
-            self._check_keys(self._checked_indexes, document, None)
+        self._check_keys(document, None)
         self._enter(self._transaction.new_record(), identity, document)
 
     def _enter(self, record: int, identity: Any, document: Document) -> None:
@@ -144,14 +139,25 @@ class Collection:
             self.records[record] = document
             self._transaction.stored(self, record, old)
 
-    def _check_keys(self, indexes: Iterable[Index], document: Document, record: int | None) -> None:
+    def _check_keys(self, document: Document, record: int | None) -> None:
         """Refuse what an index cannot hold, before anything is changed."""
-        for index in indexes:
-            if index.spec.unique:
-                if index.conflict(index.keys(document), record):
-                    raise self._duplicate(index, document)
-            elif index.pattern.may_have_parallel_arrays(document):
-                index.keys(document)
+        for index in self._unique_indexes:
+            if index.conflict(index.keys(document), record):
+                raise self._duplicate(index, document)
+        arrays: tuple[str, ...] = ()
+        if list(map(type, document.values())).count(list) > 1:
+            arrays = tuple(name for name, value in document.items() if type(value) is list)
+        for index in self._refusing(arrays):
+            index.keys(document)
+
+    def _refusing(self, array_fields: tuple[str, ...]) -> tuple[Index, ...]:
+        """The indexes that might refuse a document of which these fields are arrays."""
+        found = self._refusing_indexes.get(array_fields)
+        if found is None:
+            found = tuple(index for index in self.all_indexes if index.pattern.may_refuse(array_fields))
+            if len(self._refusing_indexes) < _MAX_REMEMBERED_SHAPES:
+                self._refusing_indexes[array_fields] = found
+        return found
 
     def replace(self, record: int, new: Document, touches: frozenset[str] | None) -> None:
         """Put a new version in the place of a document with the same `_id`.
@@ -160,7 +166,7 @@ class Collection:
         """
         old = self.records[record]
         if touches is None:
-            self._check_keys(self._checked_indexes, new, record)
+            self._check_keys(new, record)
             for index in self.all_indexes:
                 index.note(record, old)
         else:
@@ -177,7 +183,8 @@ class Collection:
         ]
         for touched in changed:
             if touched.is_checked or type(new.get(touched.field)) is list:
-                self._check_keys(touched.indexes, new, record)
+                self._check_keys(new, record)
+                break
         for touched in changed:
             for late in touched.late:
                 if record not in late:

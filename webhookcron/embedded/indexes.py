@@ -28,7 +28,7 @@ _CAUGHT_UP_AT_ONCE = 500
 class Index:
     """The entries of one index over the records of a collection."""
 
-    __slots__ = ("_covers", "_entries", "_moment_field", "_records", "fields", "late_versions", "may_refuse",
+    __slots__ = ("_covers", "_entries", "_moment_field", "_records", "fields", "late_versions",
                  "pattern", "spec")  # fmt: skip
 
     def __init__(self, spec: IndexSpec, records: dict[int, dict[str, Any]]) -> None:
@@ -45,8 +45,6 @@ class Index:
         self._moment_field = self._only_moments()
         self.fields = {path[0] for path in self.pattern.paths} | _filter_fields(spec.partial_filter)
         """Top-level fields whose change may move a document in the index."""
-        self.may_refuse = spec.unique or len(self.pattern.paths) > 1
-        """Whether there are documents that it cannot hold."""
 
     @property
     def entries(self) -> EntryList:
