@@ -41,6 +41,9 @@ MOST_OFFERED = 50_000
 LOOK_AGAIN_SECONDS = 0.25
 """How often a full worker looks whether calls have become slow and made room."""
 
+LULL_SECONDS = 0.03
+"""A burst is over when nothing is to be claimed for so long; its tickers make a hundred executions in less."""
+
 READ_AHEAD_EVERY_SECONDS = 0.5
 """How often an idle worker looks which jobs fire next, to have them at hand then."""
 
@@ -98,6 +101,7 @@ class Engine:
         self._offered: list[str] = []
         self._others_next = False
         self._quick_at = float("-inf")
+        self._claimed_at = float("-inf")
         self._backlog = Backlog()
         self._in_flight = InFlight(most_in_flight, most_per_host)
         self._breakers = HostBreakers()
@@ -161,6 +165,7 @@ class Engine:
                 if batch is None:
                     return
                 self._deliver(batch)
+                self._claimed_at = time.monotonic()
             except StoreUnavailable as error:
                 log.warning("engine.unavailable", reason=str(error), seconds=backoff)
                 self._stopping.wait(backoff)
@@ -183,8 +188,12 @@ class Engine:
                             self._recorder.yield_to_claims(True)
                             return batch
                         break
-                    self._recorder.yield_to_claims(False)
                     waiting = len(self._backlog) > 0
+                    lull = self._claimed_at + LULL_SECONDS - time.monotonic()
+                    if lull > 0 and not waiting:
+                        self._changed.wait(lull)
+                        continue
+                    self._recorder.yield_to_claims(False)
                     woken = self._changed.wait(LOOK_AGAIN_SECONDS if waiting else READ_AHEAD_EVERY_SECONDS)
                     if idle := not woken and not waiting:
                         break

@@ -29,8 +29,11 @@ log = structlog.get_logger(__name__)
 Enqueue = Callable[[Sequence[str]], None]
 """Hands execution ids to the workers; raises BrokerUnavailable."""
 
-EXECUTIONS_AT_ONCE = 100
-"""Created and pushed in one go: after an outage the first calls leave before the rest is looked at."""
+EXECUTIONS_AT_FIRST = 100
+"""Created and pushed in one go: the first calls of a herd leave before the rest is looked at."""
+
+EXECUTIONS_AT_ONCE = 200
+"""So many in those that follow, so that they share what a group costs while workers have enough to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +131,15 @@ def over_reason(job: TickJob, runs: int) -> str:
 
 
 def in_groups(planned: Iterable[Planned]) -> Iterator[list[Planned]]:
-    """Slices of about `EXECUTIONS_AT_ONCE` executions."""
+    """Slices of about `EXECUTIONS_AT_ONCE` executions, the first one smaller."""
     group: list[Planned] = []
-    executions = 0
+    executions, wanted = 0, EXECUTIONS_AT_FIRST
     for item in planned:
         group.append(item)
         executions += len(item.records) + len(item.runs)
-        if executions >= EXECUTIONS_AT_ONCE:
+        if executions >= wanted:
             yield group
-            group, executions = [], 0
+            group, executions, wanted = [], 0, EXECUTIONS_AT_ONCE
     if group:
         yield group
 
