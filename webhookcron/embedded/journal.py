@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ _LONG_LOG_BYTES = 8 * 1024 * 1024
 _SAVED_AT_ONCE = 64
 """Documents of one step of a save: about a millisecond."""
 
+_TRIED_AGAIN_SECONDS = 5.0
+"""After a save that failed: each try begins a log, and few are enough to notice that there is room again."""
+
 _MOST_STEPS = 32
 """Steps that a big save takes at most, so that it ends before the next log gets long."""
 
@@ -65,6 +69,8 @@ class Journal:
         self._saved: dict[int, Collection] = {}
         """What the save under way began with."""
         self._under_way = False
+        self._not_before = 0.0
+        """When the next save may begin, after one that failed."""
         self._unmeasured = 0
         self._unmeasured_later = 0
         """The part of it that came since the save began."""
@@ -116,7 +122,7 @@ class Journal:
 
         Trouble is logged, and everything tried again later: the log has it.
         """
-        if self.is_saved:
+        if self.is_saved or time.monotonic() < self._not_before:
             return False
         try:
             if not self._under_way:
@@ -125,6 +131,7 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             logger.error("the data file was not written, its log goes on: %s", error)
             self._give_up()
+            self._not_before = time.monotonic() + _TRIED_AGAIN_SECONDS
             return False
         return True
 

@@ -94,10 +94,11 @@ class RedoLog:
             generation += 1
 
     def discard_before(self, generation: int) -> None:
-        """Remove the logs of older generations: the data file holds what they say."""
+        """Remove the logs of older generations: the data file holds what they say, and no start reads them again."""
         for older in self.generations():
             if older < generation:
-                self._path(older).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self._path(older).unlink()
 
     def discard_from(self, generation: int) -> None:
         """Remove the logs of this and later generations."""

@@ -154,6 +154,7 @@ def test_a_store_that_dies_comes_back_with_what_was_committed(taken: list[Docume
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
         # So that a save has several steps, and a log is soon a long one.
         patch.setattr("webhookcron.embedded.journal._SAVED_AT_ONCE", 1)
+        patch.setattr("webhookcron.embedded.journal._TRIED_AGAIN_SECONDS", 0.0)
         patch.setattr("webhookcron.embedded.journal._LONG_LOG_BYTES", 2000)
         asyncio.run(live(taken, Path(directory)))
 
@@ -203,6 +204,7 @@ def test_a_data_file_that_cannot_be_written_loses_nothing_that_the_log_has(
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
+    monkeypatch.setattr("webhookcron.embedded.journal._TRIED_AGAIN_SECONDS", 0.0)
     carry_out(store, insert({"_id": "a", "n": 1}), insert({"_id": "b", "n": 1}))
     for failing in ("begin", "put", "finish"):
         with monkeypatch.context() as patch:
@@ -214,6 +216,20 @@ def test_a_data_file_that_cannot_be_written_loses_nothing_that_the_log_has(
         pass
     assert after_a_crash(tmp_path / "data") == contents(store)
     assert len(list(tmp_path.glob("data-redo-*"))) == 1
+
+
+def test_a_save_that_failed_is_not_tried_again_at_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out(store, insert({"_id": "a"}), insert({"_id": "b"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(DataFile, "put", refused)
+        assert not store.save_some()
+    logs = len(list(tmp_path.glob("data-redo-*")))
+    assert not store.save_some()
+    assert len(list(tmp_path.glob("data-redo-*"))) == logs
+    monkeypatch.setattr("time.monotonic", lambda: 1e12)
+    assert store.save_some()
 
 
 def test_a_save_writes_documents_as_they_were_when_it_began(
