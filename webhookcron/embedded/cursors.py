@@ -15,7 +15,8 @@ MAX_CURSORS = 1000
 IDLE_SECONDS = 600.0
 """A cursor unused this long is closed, as in MongoDB."""
 
-FIRST_BATCH = 101
+FIRST_BATCH = 1_000
+"""Documents of a first reply where the client names no number. MongoDB's 101 would only make the platform ask twice."""
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 
 
