@@ -62,6 +62,17 @@ class ServerMeter:
         fields = self._stat.read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def await_rest(self) -> None:
+        """Wait until the server has done what it left for quiet moments; ten seconds at most."""
+        if self._stat is None:
+            return
+        deadline, last, since = time.monotonic() + 10, self.cpu_seconds(), time.monotonic()
+        while time.monotonic() - since < 0.3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            used = self.cpu_seconds()
+            if used != last:
+                last, since = used, time.monotonic()
+
     def rss_bytes(self) -> int | None:
         """Resident memory."""
         if self._stat is None:
@@ -193,6 +204,7 @@ class Bench:
 
     def _measure(self, name: str, per_call: int, call: Callable[[], object]) -> None:
         call()
+        self._meter.await_rest()
         cpu = self._meter.cpu_seconds()
         start = time.perf_counter()
         calls = 0
@@ -200,6 +212,8 @@ class Bench:
             call()
             calls += 1
         elapsed = time.perf_counter() - start
+        # What it left for later is part of what it costs.
+        self._meter.await_rest()
         cpu_after = self._meter.cpu_seconds()
         operations = calls * per_call
         used = None if cpu is None or cpu_after is None else (cpu_after - cpu) * 1000 / operations

@@ -240,19 +240,18 @@ class Store:
         if self._transaction.is_empty:
             return
         self._trim_finished()
-        self._transaction.commit()
-        self.catch_up(_MOST_LATE)
+        for collection in self._transaction.commit():
+            for index in collection.all_indexes:
+                if index.late > _MOST_LATE:
+                    index.catch_up(index.late - _MOST_LATE)
 
-    def catch_up(self, most_late: int = 0) -> bool:
-        """Enter records into each index for which more than `most_late` wait, whether there was any.
-
-        So that no more wait; with 0, a few hundred of each.
-        """
+    def catch_up(self) -> bool:
+        """Enter a few hundred records into each index for which some wait; whether there was any."""
         found = False
         for collection in self._collections.values():
             for index in collection.all_indexes:
-                if index.late > most_late:
-                    index.catch_up(index.late - most_late if most_late else 0)
+                if index.late:
+                    index.catch_up()
                     found = True
         return found
 

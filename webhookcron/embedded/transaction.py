@@ -94,10 +94,13 @@ class Transaction:
 
     # The end
 
-    def commit(self) -> None:
-        """Make everything noted durable; on failure undo it in memory and raise CommandError."""
+    def commit(self) -> set[Collection]:
+        """Make everything noted durable, and tell which collections changed.
+
+        On failure undoes it in memory and raises CommandError.
+        """
         if not self._undo:
-            return
+            return set()
         changed = self._changed()
         try:
             if self._catalog:
@@ -109,6 +112,7 @@ class Transaction:
             self.roll_back()
             raise
         self._forget()
+        return set(changed.values())
 
     def redone(self, next_record: int) -> None:
         """Take over what was done again from the redo log, which has it; `next_record` is what follows it at least."""
