@@ -172,12 +172,15 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark is not None else 0
     what = error.problem or error.context or "it cannot be read"
-    source = text.splitlines()[line - 1].strip() if 0 < line <= text.count("\n") + 1 and text else ""
+    lines = text.split("\n")
+    # At the end of the text the parser may be on a line that is not there.
+    written = lines[line - 1] if 0 < line <= len(lines) else ""
+    source = written.strip()
     after_colon = source.partition(":")[2].strip() or source.removeprefix("-").strip()
     if after_colon.startswith("*"):
         what += f'; text that begins with * must be quoted: "{after_colon}"'
     elif "${" in source and ("{" in source.replace("${", "") or "[" in source):
         what += '; inside {…} and […] a reference must be quoted: "${env:NAME}"'
-    elif "\t" in text.splitlines()[line - 1][:40] if 0 < line <= len(text.splitlines()) else False:
+    elif "\t" in written[:40]:
         what += "; indent by blanks, not by tabs"
     return Problem(Place(file, line), f"is not valid YAML: {what}")

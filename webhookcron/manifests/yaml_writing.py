@@ -29,7 +29,8 @@ for _tag, _pattern, _first in RESOLVERS:
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    if "\n" in text and text.isprintable() is False and not text.startswith((" ", "\n")):
+    # A block with empty lines at its end would have to be closed by "...", which ends the whole document.
+    if "\n" in text and not text.startswith((" ", "\n")) and not text.endswith("\n\n"):
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
     # Cron expressions are always quoted: some have to be, and then all look alike.
     if _CRON.fullmatch(text):

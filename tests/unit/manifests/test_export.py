@@ -87,6 +87,14 @@ def test_any_text_comes_back_as_it_was(
     exported_is_no_change(stored() | {"name": name, "payload": payload})
 
 
+@pytest.mark.parametrize("text", ["a\n\n", "a\n\n\n", "\n", "\n\n", "a\nb\n\n", "a\n \n", "a \nb"])
+def test_lines_without_text_at_the_end_come_back(
+    stored: Stored, exported_is_no_change: Callable[[dict[str, Any]], None], text: str
+) -> None:
+    exported_is_no_change(stored() | {"payload": {"first": text, "last": text}})
+    exported_is_no_change(stored() | {"payload": text, "contentType": "text/plain"})
+
+
 def test_no_secret_is_exported_and_the_file_says_so(stored: Stored, now: datetime) -> None:
     resource = stored(
         auth={"type": "bearer", "token": "s3cret"}, headers={"Cookie": "s3cret"}, signingSecret=WHSEC

@@ -130,3 +130,11 @@ def test_texts_that_look_like_something_else_stay_texts(text: str) -> None:
     [document] = read_yaml(write_yaml({"a": text}), "jobs.yaml")
 
     assert document.value == {"a": text}
+
+
+@pytest.mark.parametrize(("text", "line"), [("jobs: [\n", 2), ("jobs:\n  - {a: 1\n\n", 4), ('"', 1)])
+def test_a_text_that_ends_too_early_is_told_with_its_last_line(text: str, line: int) -> None:
+    with pytest.raises(ManifestsWrong) as wrong:
+        read_yaml(text, "jobs.yaml")
+    [problem] = wrong.value.problems
+    assert (problem.place.line, "is not valid YAML" in problem.message) == (line, True)
