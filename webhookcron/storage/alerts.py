@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from webhookcron.core.alerts import Alert, AlertEvent, AlertState, Channel, MessageStatus
 from webhookcron.core.errors import NotFound, StoreUnavailable
 from webhookcron.storage.client import Document, driver_errors_translated
-from webhookcron.storage.job_documents import Sealer
+from webhookcron.storage.request_documents import Sealer
 
 log = structlog.get_logger(__name__)
 

@@ -6,13 +6,11 @@ a list is ordered by it.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Protocol
 
-from webhookcron.core.errors import CorruptDocument, SecretUnreadable
+from webhookcron.core.errors import CorruptDocument
 from webhookcron.core.jobs import (
     DeliveryJob,
     Job,
@@ -21,15 +19,6 @@ from webhookcron.core.jobs import (
     OverlapPolicy,
     Policies,
     TickJob,
-    host_of,
-)
-from webhookcron.core.request_spec import (
-    NO_PAYLOAD,
-    AuthSpec,
-    AuthType,
-    NoPayload,
-    RequestSpec,
-    SigningSecret,
 )
 from webhookcron.core.retries import Backoff, RetryPolicy
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
@@ -43,17 +32,14 @@ from webhookcron.storage.fields import (
     moment_or_none,
     text,
 )
+from webhookcron.storage.request_documents import (
+    REQUEST_FIELDS,
+    Sealer,
+    request_fields,
+    request_from_document,
+)
 
 MAX_SEARCH_TERMS = 200
-
-
-class Sealer(Protocol):
-    """Encrypts and decrypts what must not lie readable in MongoDB; ValueError for what no present key opens."""
-
-    def encrypt_text(self, text: str, /) -> str: ...
-
-    def decrypt_text(self, sealed: str, /) -> str: ...
-
 
 SCHEDULE_FIELDS = (
     "scheduleType", "timezone", "cronExpression", "interval", "intervalValue", "anchorAt", "anchorFires", "runAt",
@@ -69,32 +55,14 @@ TICK_FIELDS = (
 TICK_PROJECTION = dict.fromkeys(TICK_FIELDS, 1)
 
 DELIVERY_PROJECTION = dict.fromkeys(
-    ("version", *SCHEDULE_FIELDS, "webhookUrl", "method", "headers", "secretHeaders", "sealedHeaders", "query",
-     "payloadJson", "contentType", "timeoutMs", "successStatuses", "successBodyJson", "followRedirects", "auth",
-     "signing", "signingSecrets", "maxRetries", "retryDelaysMs", "retryDelayMs", "retryBackoff", "retryMaxDelayMs",
-     "disableAfterFailures", "retentionDays"), 1,
+    ("version", *SCHEDULE_FIELDS, *REQUEST_FIELDS, "maxRetries", "retryDelaysMs", "retryDelayMs", "retryBackoff",
+     "retryMaxDelayMs", "disableAfterFailures", "retentionDays"), 1,
 )  # fmt: skip
-
-_SEALED_AUTH_FIELDS = ("password", "token", "header_value", "client_secret")
-
-_SECRET_OF = {
-    AuthType.BASIC: "password",
-    AuthType.BEARER: "token",
-    AuthType.HEADER: "header_value",
-    AuthType.OAUTH2: "client_secret",
-}
-
-SEALED = "***"
-"""Stands for a secret that was not opened."""
 
 
 def definition_document(job: Job, sealer: Sealer) -> Document:
     """The fields that a change of the definition writes; None for a field that has to be removed."""
-    request, policies, schedule, retry = job.request, job.policies, job.schedule, job.policies.retry
-    secret_values: dict[str, str] = {}
-    if request.headers:
-        secret_names = {name.lower() for name in request.secret_headers} | {"authorization", "cookie"}
-        secret_values = {name: value for name, value in request.headers if name.lower() in secret_names}
+    policies, schedule, retry = job.policies, job.schedule, job.policies.retry
     return {
         "name": job.name,
         "key": job.key,
@@ -112,25 +80,7 @@ def definition_document(job: Job, sealer: Sealer) -> Document:
         "runAt": schedule.run_at,
         "startAt": schedule.start_at,
         "endAt": schedule.end_at,
-        "webhookUrl": request.url,
-        "host": host_of(request.url),
-        "method": request.method,
-        "headers": [[name, None if name in secret_values else value] for name, value in request.headers]
-        or None,
-        "secretHeaders": list(request.secret_headers) or None,
-        "sealedHeaders": sealer.encrypt_text(json.dumps(secret_values)) if secret_values else None,
-        "query": [list(pair) for pair in request.query] or None,
-        # JSON text: keys of a payload may be what MongoDB reads as operators, numbers longer than its integers.
-        "payloadJson": None if isinstance(request.payload, NoPayload) else json.dumps(request.payload),
-        "contentType": request.content_type,
-        "timeoutMs": request.timeout_ms,
-        "successStatuses": request.success_statuses,
-        "successBodyJson": None if request.success_body is None else json.dumps(request.success_body),
-        "followRedirects": request.follow_redirects,
-        "auth": None if request.auth is None else _auth_document(request.auth, sealer),
-        "signing": request.signing,
-        "signingSecrets": [_signing_secret_document(secret, sealer) for secret in request.signing_secrets]
-        or None,
+        **request_fields(job.request, sealer),
         "maxRetries": retry.max_retries,
         "retryDelaysMs": None if retry.retry_delays_ms is None else list(retry.retry_delays_ms),
         "retryDelayMs": retry.retry_delay_ms,
@@ -194,7 +144,7 @@ def job_from_document(document: Document, sealer: Sealer | None) -> Job:
             tags=tuple(get("tags", ())),
             alerts=tuple(get("alerts", ())),
             schedule=schedule_from_document(document),
-            request=_request_from_document(document, sealer),
+            request=request_from_document(document, sealer),
             policies=Policies(
                 retry=_retry_policy_from_document(document),
                 misfire_policy=MisfirePolicy(document["misfirePolicy"]),
@@ -238,7 +188,7 @@ def delivery_job_from_document(document: Document, sealer: Sealer) -> DeliveryJo
             text(document, "_id"),
             integer(document, "version"),
             schedule_from_document(document),
-            _request_from_document(document, sealer),
+            request_from_document(document, sealer),
             _retry_policy_from_document(document),
             integer(document, "disableAfterFailures"),
             integer_or_none(document, "retentionDays", most=MOST_DAYS),
@@ -360,82 +310,3 @@ def search_terms(name: str, description: str, tags: Iterable[str]) -> list[str]:
     """The words of a job that a search finds by their beginnings: lower case, without doubles, bounded."""
     words = re.findall(r"\w+", " ".join((name, description, *tags)).lower())
     return list(dict.fromkeys(word[:50] for word in words))[:MAX_SEARCH_TERMS]
-
-
-def _request_from_document(document: Document, sealer: Sealer | None) -> RequestSpec:
-    get = document.get
-
-    def opened(sealed: str) -> str:
-        if sealer is None:
-            return SEALED
-        try:
-            return sealer.decrypt_text(sealed)
-        except ValueError as error:
-            raise SecretUnreadable(document.get("_id"), str(error)) from error
-
-    secrets: dict[str, str] = {}
-    if sealer is not None and get("sealedHeaders"):
-        secrets = json.loads(opened(document["sealedHeaders"]))
-    auth = get("auth")
-    return RequestSpec(
-        url=text(document, "webhookUrl"),
-        method=document["method"],
-        headers=tuple(
-            (name, (SEALED if sealer is None else secrets[name]) if value is None else value)
-            for name, value in get("headers", ())
-        ),
-        secret_headers=tuple(get("secretHeaders", ())),
-        query=tuple((name, value) for name, value in get("query", ())),
-        payload=NO_PAYLOAD if get("payloadJson") is None else json.loads(document["payloadJson"]),
-        content_type=get("contentType"),
-        timeout_ms=integer(document, "timeoutMs", most=MOST_MS),
-        success_statuses=document["successStatuses"],
-        success_body=None if get("successBodyJson") is None else json.loads(document["successBodyJson"]),
-        follow_redirects=document["followRedirects"],
-        auth=None if auth is None else _auth_from_document(auth, None if sealer is None else opened),
-        signing=document["signing"],
-        signing_secrets=tuple(
-            SigningSecret(opened(entry["sealed"]), entry.get("expiresAt"))
-            for entry in get("signingSecrets", ())
-        ),
-    )
-
-
-def _auth_document(auth: AuthSpec, sealer: Sealer) -> Document:
-    sealed = {name: getattr(auth, name) for name in _SEALED_AUTH_FIELDS if getattr(auth, name)}
-    document: Document = {
-        "type": auth.type.value,
-        "username": auth.username or None,
-        "headerName": auth.header_name or None,
-        "tokenUrl": auth.token_url or None,
-        "clientId": auth.client_id or None,
-        "scope": auth.scope,
-        "audience": auth.audience,
-        "sealed": sealer.encrypt_text(json.dumps(sealed)) if sealed else None,
-    }
-    return {key: value for key, value in document.items() if value is not None}
-
-
-def _auth_from_document(document: Document, opened: Callable[[str], str] | None) -> AuthSpec:
-    get = document.get
-    sealed: dict[str, Any] = {}
-    if get("sealed"):
-        secret = _SECRET_OF.get(AuthType(document["type"]))
-        sealed = json.loads(opened(document["sealed"])) if opened else {secret: SEALED} if secret else {}
-    return AuthSpec(
-        type=AuthType(document["type"]),
-        username=get("username", ""),
-        header_name=get("headerName", ""),
-        token_url=get("tokenUrl", ""),
-        client_id=get("clientId", ""),
-        scope=get("scope"),
-        audience=get("audience"),
-        **sealed,
-    )
-
-
-def _signing_secret_document(secret: SigningSecret, sealer: Sealer) -> Document:
-    document: Document = {"sealed": sealer.encrypt_text(secret.secret)}
-    if secret.expires_at is not None:
-        document["expiresAt"] = secret.expires_at
-    return document

@@ -17,7 +17,8 @@ from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import DeliveryJob, JobStatus, OverlapPolicy, origin_of
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.fields import integer, integer_or_none, naive_moment, naive_moment_or_none
-from webhookcron.storage.job_documents import DELIVERY_PROJECTION, Sealer, delivery_job_from_document
+from webhookcron.storage.job_documents import DELIVERY_PROJECTION, delivery_job_from_document
+from webhookcron.storage.request_documents import Sealer
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,6 @@ from webhookcron.core.jobs import Job, JobStatus
 from webhookcron.storage.client import NAIVE, Document, driver_errors_translated
 from webhookcron.storage.job_cursors import Cursor, CursorMove, JobCursors
 from webhookcron.storage.job_documents import (
-    Sealer,
     definition_document,
     job_from_document,
     new_job_document,
@@ -24,6 +23,7 @@ from webhookcron.storage.job_lists import JobLists
 from webhookcron.storage.job_mirroring import MIRROR_GRACE, JobMirroring
 from webhookcron.storage.job_outcomes import COUNT_TOKENS, ClaimState, JobOutcomes, OutcomeCount
 from webhookcron.storage.job_slots import JobSlots
+from webhookcron.storage.request_documents import Sealer
 
 log = structlog.get_logger(__name__)
 
