@@ -42,7 +42,7 @@ LOOK_AGAIN_SECONDS = 0.25
 """How often a full worker looks whether calls have become slow and made room."""
 
 LULL_SECONDS = 0.03
-"""A burst is over when nothing is to be claimed for so long; its tickers make a hundred executions in less."""
+"""A burst is over when nothing is to be claimed for so long: about what a ticker takes for a hundred executions."""
 
 READ_AHEAD_EVERY_SECONDS = 0.5
 """How often an idle worker looks which jobs fire next, to have them at hand then."""

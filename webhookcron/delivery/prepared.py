@@ -71,17 +71,12 @@ class PreparedJobs:
 
         A job that was changed once more meanwhile comes in its newer version; one that is gone is left out.
         """
-        found: dict[str, PreparedJob] = {}
-        unknown: list[str] = []
-        for job_id, version in versions.items():
-            kept = self._kept.get(job_id)
-            if kept is not None and kept.version >= version:
-                self._kept.move_to_end(job_id)
-                found[job_id] = kept
-            else:
-                unknown.append(job_id)
+        unknown = self.unknown(versions)
+        found = {job_id: self._kept[job_id] for job_id in versions if job_id not in unknown}
+        for job_id in found:
+            self._kept.move_to_end(job_id)
         if unknown:
-            for job_id, job in self._jobs.delivery_jobs(unknown).items():
+            for job_id, job in self._jobs.delivery_jobs(list(unknown)).items():
                 found[job_id] = prepared = _prepare(job, versions[job_id])
                 self._keep(job_id, prepared)
         return found

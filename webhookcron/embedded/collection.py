@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,13 @@ _MAX_REMEMBERED_SHAPES = 1000
 
 _PLAIN_TYPES = frozenset({str, int, bool, datetime})
 """Types of which two equal values of the very same type are equal in BSON."""
+
+
+def _note(late_versions: Iterable[dict[int, Document | None]], record: int, old: Document | None) -> None:
+    """A record has another version than `old` now (None = it is new); the entries of these indexes follow later."""
+    for late in late_versions:
+        if record not in late:
+            late[record] = old
 
 
 class _Touched:
@@ -116,10 +123,8 @@ class Collection:
         self._enter(self._transaction.new_record(), identity, document)
 
     def _enter(self, record: int, identity: Any, document: Document) -> None:
-        for late in self._late:
-            # One that was rolled back may have had the number before.
-            if record not in late:
-                late[record] = None
+        # One that was rolled back may have had the number before: then its entries are what is late.
+        _note(self._late, record, None)
         self.records[record] = document
         self.record_by_id[identity] = record
         self._transaction.stored(self, record, None)
@@ -134,8 +139,7 @@ class Collection:
         elif document is None:
             self.remove(record)
         else:
-            for index in self.all_indexes:
-                index.note(record, old)
+            _note(self._late, record, old)
             self.records[record] = document
             self._transaction.stored(self, record, old)
 
@@ -167,8 +171,7 @@ class Collection:
         old = self.records[record]
         if touches is None:
             self._check_keys(new, record)
-            for index in self.all_indexes:
-                index.note(record, old)
+            _note(self._late, record, old)
         else:
             self._note_touched(record, old, new, touches)
         self.records[record] = new
@@ -186,9 +189,7 @@ class Collection:
                 self._check_keys(new, record)
                 break
         for touched in changed:
-            for late in touched.late:
-                if record not in late:
-                    late[record] = old
+            _note(touched.late, record, old)
 
     def _touched(self, touches: frozenset[str]) -> list[_Touched]:
         found = self._touched_indexes.get(touches)
@@ -206,16 +207,14 @@ class Collection:
         """Take a document out."""
         document = self.records.pop(record)
         del self.record_by_id[hashable_id(document["_id"])]
-        for index in self.all_indexes:
-            index.note(record, document)
+        _note(self._late, record, document)
         self.large_records.discard(record)
         self._transaction.stored(self, record, document)
 
     def restore(self, record: int, old: Document | None) -> None:
         """Undo one change: bring back the old version, or take an inserted document out (None)."""
         present = self.records.get(record)
-        for index in self.all_indexes:
-            index.note(record, present)
+        _note(self._late, record, present)
         if old is not None:
             self.records[record] = old
             self.record_by_id[hashable_id(old["_id"])] = record

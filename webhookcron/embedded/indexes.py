@@ -64,11 +64,6 @@ class Index:
         """A number that the entries do not exceed where no field is an array, had without bringing them up to date."""
         return len(self._entries) + len(self.late_versions)
 
-    def note(self, record: int, old: dict[str, Any] | None) -> None:
-        """A record has another version than `old` now (None = it is new); its entries follow later."""
-        if record not in self.late_versions:
-            self.late_versions[record] = old
-
     def catch_up(self, at_least: int = 0) -> None:
         """Enter those records that have waited longest: so many, or a few hundred if that is more."""
         first = list(islice(self.late_versions.items(), max(_CAUGHT_UP_AT_ONCE, at_least)))

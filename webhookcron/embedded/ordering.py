@@ -203,7 +203,7 @@ def text_key(value: str) -> bytes:
 @lru_cache(_REMEMBERED)
 def descending_text_key(value: str) -> bytes:
     """`inverted(encode_value)` of a string, remembered."""
-    return _string(value).translate(_INVERTED)
+    return inverted(_string(value))
 
 
 @lru_cache(_REMEMBERED)
@@ -215,7 +215,7 @@ def moment_key(value: datetime) -> bytes:
 @lru_cache(_REMEMBERED)
 def descending_moment_key(value: datetime) -> bytes:
     """`inverted(encode_value)` of a moment, remembered."""
-    return _date(value).translate(_INVERTED)
+    return inverted(_date(value))
 
 
 def hashable_id(value: Any) -> Any:

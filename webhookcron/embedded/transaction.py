@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,7 @@ class Transaction:
             self._told = len(self._undo)
 
     def _tell_images(self) -> None:
-        changed = {entry[1]: entry[0] for entry in self._undo[self._told :] if type(entry) is tuple}
-        for record, collection in changed.items():
+        for record, collection in self._changed(since=self._told).items():
             document = collection.stored(record)
             body = b"" if document is None else bson.encode(document)
             self._items.append(encoded_item(IMAGE, IMAGE_HEAD.pack(collection.number, record) + body))
@@ -124,8 +124,9 @@ class Transaction:
         """The turn that is done again began with this record number."""
         self._next_record = self._first_record = next_record
 
-    def _changed(self) -> dict[int, Collection]:
-        return {entry[1]: entry[0] for entry in self._undo if type(entry) is tuple}
+    def _changed(self, since: int = 0) -> dict[int, Collection]:
+        """The records that changed since the `_undo` was so long."""
+        return {entry[1]: entry[0] for entry in islice(self._undo, since, None) if type(entry) is tuple}
 
     def roll_back(self) -> None:
         """Undo everything noted since the last commit, latest first."""

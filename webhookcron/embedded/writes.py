@@ -121,7 +121,7 @@ def update(store: Store, request: Request) -> Document:
     matched = modified = 0
     upserted: list[Document] = []
     errors: list[Document] = []
-    large = request.size > _LARGE_MESSAGE_BYTES or store.must_measure
+    large = _may_be_large(store, request)
     direct = DirectUpdates()
     collection = store.find(database, name)
     for position, statement in enumerate(statements):
@@ -147,6 +147,11 @@ def update(store: Store, request: Request) -> Document:
     if upserted:
         reply["upserted"] = upserted
     return _with_errors(reply, errors)
+
+
+def _may_be_large(store: Store, request: Request) -> bool:
+    """Whether a document that the command changes may pass its limit, and so has to be measured."""
+    return request.size > _LARGE_MESSAGE_BYTES or store.must_measure
 
 
 def _update_directly(
@@ -274,8 +279,7 @@ def find_and_modify(store: Store, request: Request) -> Document:
             collection.remove(record)
         else:
             outcome["updatedExisting"] = True
-            large = request.size > _LARGE_MESSAGE_BYTES or store.must_measure
-            _change(collection, record, compiled, large)
+            _change(collection, record, compiled, _may_be_large(store, request))
             if shows_new:
                 shown = collection.records[record]
     elif compiled is not None:

@@ -207,7 +207,7 @@ def attempt_from_document(document: Document) -> Attempt:
 
 
 def _headers_document(headers: Headers) -> str | Headers:
-    """Headers as one text, a line each: a tenth of what arrays cost in time, and in the memory of the embedded store.
+    """Headers as one text, a line each: half as much time as arrays for an attempt to become BSON and to come back.
 
     Names hold no colon (RFC 9110 section 5.1), and no part a line break; what does all the same stays an array.
     """

@@ -7,10 +7,11 @@ a list is ordered by it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import TypeVar
 
-from webhookcron.core.errors import CorruptDocument
+from webhookcron.core.errors import CorruptDocument, SecretUnreadable
 from webhookcron.core.jobs import (
     DeliveryJob,
     Job,
@@ -38,6 +39,8 @@ from webhookcron.storage.request_documents import (
     request_fields,
     request_from_document,
 )
+
+Read = TypeVar("Read")
 
 MAX_SEARCH_TERMS = 200
 
@@ -195,6 +198,19 @@ def delivery_job_from_document(document: Document, sealer: Sealer) -> DeliveryJo
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptDocument(document.get("_id"), f"{type(error).__name__}: {error}") from error
+
+
+def read_by_id(
+    documents: Iterable[Document], reading: Callable[[Document], Read]
+) -> dict[str, Read | CorruptDocument | SecretUnreadable]:
+    """What `reading` makes of each document, by id; one that it cannot read comes as its error."""
+    found: dict[str, Read | CorruptDocument | SecretUnreadable] = {}
+    for document in documents:
+        try:
+            found[document["_id"]] = reading(document)
+        except (CorruptDocument, SecretUnreadable) as error:
+            found[document["_id"]] = error
+    return found
 
 
 def tick_job_from_document(document: Document) -> TickJob:

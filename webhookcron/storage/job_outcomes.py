@@ -17,7 +17,7 @@ from webhookcron.core.executions import ExecutionStatus
 from webhookcron.core.jobs import DeliveryJob, JobStatus, OverlapPolicy, origin_of
 from webhookcron.storage.client import Document, driver_errors_translated
 from webhookcron.storage.fields import integer, integer_or_none, naive_moment, naive_moment_or_none
-from webhookcron.storage.job_documents import DELIVERY_PROJECTION, delivery_job_from_document
+from webhookcron.storage.job_documents import DELIVERY_PROJECTION, delivery_job_from_document, read_by_id
 from webhookcron.storage.request_documents import Sealer
 
 log = structlog.get_logger(__name__)
@@ -86,13 +86,7 @@ class JobOutcomes:
         """What workers deliver `job_ids` by; missing ids are gone, and what cannot be read comes as its error."""
         with driver_errors_translated():
             documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}, DELIVERY_PROJECTION))
-        jobs: dict[str, DeliveryJob | CorruptDocument | SecretUnreadable] = {}
-        for document in documents:
-            try:
-                jobs[document["_id"]] = delivery_job_from_document(document, self._sealer)
-            except (CorruptDocument, SecretUnreadable) as error:
-                jobs[document["_id"]] = error
-        return jobs
+        return read_by_id(documents, lambda document: delivery_job_from_document(document, self._sealer))
 
     def origins(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Scheme, host and port that each of `job_ids` calls (`origin_of`); missing ids are gone."""

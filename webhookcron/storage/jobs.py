@@ -18,6 +18,7 @@ from webhookcron.storage.job_documents import (
     definition_document,
     job_from_document,
     new_job_document,
+    read_by_id,
 )
 from webhookcron.storage.job_lists import JobLists
 from webhookcron.storage.job_mirroring import MIRROR_GRACE, JobMirroring
@@ -80,13 +81,7 @@ class JobStore(JobCursors, JobMirroring, JobOutcomes, JobSlots, JobLists):
         """The jobs of `job_ids` that exist; a document that cannot be read comes as its error."""
         with driver_errors_translated():
             documents = list(self._collection.find({"_id": {"$in": list(job_ids)}}))
-        jobs: dict[str, Job | CorruptDocument | SecretUnreadable] = {}
-        for document in documents:
-            try:
-                jobs[document["_id"]] = job_from_document(document, self._sealer)
-            except (CorruptDocument, SecretUnreadable) as error:
-                jobs[document["_id"]] = error
-        return jobs
+        return read_by_id(documents, lambda document: job_from_document(document, self._sealer))
 
     def update(self, job: Job, *, expected_version: int) -> Job:
         """Replace definition, status and cursor by those of `job`, whose version is set to the next one.

@@ -8,26 +8,23 @@ the execution already claimed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
 
-from webhookcron.core.errors import BrokerUnavailable
 from webhookcron.core.executions import Execution
 from webhookcron.core.fires import DueRun, FirePlan, planned_executions
 from webhookcron.core.jobs import TickJob
 from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import JobStore
 from webhookcron.ticks.mirroring import corrected
+from webhookcron.ticks.pushing import Enqueue, push
 from webhookcron.ticks.source import Advance, DueFire, TickSource
 
 log = structlog.get_logger(__name__)
-
-Enqueue = Callable[[Sequence[str]], None]
-"""Hands execution ids to the workers; raises BrokerUnavailable."""
 
 EXECUTIONS_AT_FIRST = 100
 """Created and pushed in one go: the first calls of a herd leave before the rest is looked at."""
@@ -100,13 +97,7 @@ class FireSteps:
 
     def push(self, ids: Sequence[str]) -> None:
         """Hand executions that are in MongoDB to the workers; a broker that is away only delays them."""
-        if not ids:
-            return
-        try:
-            self._enqueue(ids)
-        except BrokerUnavailable:
-            # They are queued in MongoDB; the sweep pushes them when their checkAt has passed.
-            log.warning("tick.push_failed", executions=len(ids))
+        push(self._enqueue, ids, failed="tick.push_failed")
 
     def ended(self, fire: DueFire, job: TickJob, now: datetime) -> Advance:
         """The schedule of `job` is over: completed, unless it was changed meanwhile."""

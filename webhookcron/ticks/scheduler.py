@@ -18,9 +18,10 @@ from webhookcron.storage.executions import ExecutionStore
 from webhookcron.storage.jobs import Cursor, JobStore
 from webhookcron.ticks.cursors import CursorBook
 from webhookcron.ticks.exact_fires import ExactFires
-from webhookcron.ticks.fire_steps import Enqueue, Fired, FireSteps, Planned, added, all_stored, in_groups
+from webhookcron.ticks.fire_steps import Fired, FireSteps, Planned, added, all_stored, in_groups
 from webhookcron.ticks.job_cache import MOST_JOBS, TickJobCache
 from webhookcron.ticks.mirroring import corrected, entry_at, is_as_mirrored, set_aside
+from webhookcron.ticks.pushing import Enqueue
 from webhookcron.ticks.source import Advance, DueFire, TickSource
 
 log = structlog.get_logger(__name__)

@@ -251,14 +251,8 @@ class TickSource:
             keys = [self._rebuild + token, self._generation, self._compared]
             return bool(self._complete(keys=keys, args=[token]))
 
-    def compared_run(self) -> str | None:
-        """The `server_run` under which the last completed comparison began; None when there was none."""
-        with driver_errors_translated():
-            run: Any = self._redis.get(self._compared)
-        return None if run is None else str(run)
-
     def runs(self) -> tuple[str, str | None]:
-        """`server_run` and `compared_run`, in one round trip."""
+        """`server_run`, and the one under which the last completed comparison began (None when there was none)."""
         with driver_errors_translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.info("server")

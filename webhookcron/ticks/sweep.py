@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from webhookcron.core.errors import BrokerUnavailable, CorruptDocument, StoreUnavailable, VersionConflict
+from webhookcron.core.errors import CorruptDocument, StoreUnavailable, VersionConflict
 from webhookcron.core.executions import (
     MAX_LOST_ATTEMPTS,
     MILLISECOND,
@@ -29,8 +29,8 @@ from webhookcron.core.outcomes import FailureKind
 from webhookcron.storage.execution_documents import attempt_document
 from webhookcron.storage.executions import ExecutionStore, GuardedUpdate
 from webhookcron.storage.jobs import JobStore
-from webhookcron.ticks.fire_steps import Enqueue
 from webhookcron.ticks.mirroring import mirror_entries
+from webhookcron.ticks.pushing import Enqueue, push
 from webhookcron.ticks.source import TickSource
 
 log = structlog.get_logger(__name__)
@@ -154,42 +154,34 @@ class Sweep:
 
     def _look_at(self, due: Sequence[Execution], now: datetime) -> tuple[int, int, int]:
         updates: list[GuardedUpdate] = []
-        push: list[str] = []
+        waiting: list[str] = []
         uncounted: list[Execution] = []
         lost = 0
         for execution in due:
             match execution.status:
                 case ExecutionStatus.QUEUED:
                     updates.append(_pushed_again(execution, now))
-                    push.append(execution.id)
+                    waiting.append(execution.id)
                 case ExecutionStatus.RETRYING:
                     updates.append(_due_again(execution, now))
-                    push.append(execution.id)
+                    waiting.append(execution.id)
                 case ExecutionStatus.RUNNING:
                     lost += 1
                     log.info("attempt.lost", job_id=execution.job_id, execution_id=execution.id)
                     update, again = self._lease_ran_out(execution, now)
                     updates.append(update)
                     if again:
-                        push.append(execution.id)
+                        waiting.append(execution.id)
                 case _:
                     uncounted.append(execution)
         # The states first: what is pushed must be found queued. A kill in between costs one more look.
         self._executions.apply(updates)
-        self._push(push)
+        push(self._enqueue, waiting, failed="sweep.push_failed")
         if uncounted:
             self._count_final(uncounted)
         if lost:
             log.warning("sweep.leases_ran_out", executions=lost)
-        return len(push), lost, len(uncounted)
-
-    def _push(self, ids: Sequence[str]) -> None:
-        if not ids:
-            return
-        try:
-            self._enqueue(ids)
-        except BrokerUnavailable:
-            log.warning("sweep.push_failed", executions=len(ids))
+        return len(waiting), lost, len(uncounted)
 
     def _lease_ran_out(self, execution: Execution, now: datetime) -> tuple[GuardedUpdate, bool]:
         lost_count = execution.lost_count + 1

@@ -194,7 +194,7 @@ class Restarting(TickSource):
         return self.run
 
     def runs(self) -> tuple[str, str | None]:
-        return self.run, self.compared_run()
+        return self.run, super().runs()[1]
 
 
 def reconciler(
