@@ -22,13 +22,12 @@ import psutil
 from bson import ObjectId
 
 from webhookcron.core.executions import Execution, ExecutionStatus, Trigger, schedule_execution_id
-from webhookcron.core.jobs import DeliveryJob, Job
+from webhookcron.core.jobs import Job
 from webhookcron.core.request_spec import RequestSpec
 from webhookcron.core.schedules import IntervalUnit, Schedule, ScheduleType
 from webhookcron.delivery.claimer import Claim
 from webhookcron.delivery.counting import OutcomeCounter
-from webhookcron.delivery.prepared import PreparedJob
-from webhookcron.delivery.request import RequestTemplate
+from webhookcron.delivery.prepared import PreparedJob, PreparedJobs
 from webhookcron.delivery.results import CallResult, record_of
 from webhookcron.delivery.secrets import SecretBox
 from webhookcron.delivery.transport_types import HttpRequest, HttpResult, Phases
@@ -98,10 +97,11 @@ def _run(uri: str, executions: int, every: int) -> Iterator[tuple[int, int]]:
         begin = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=executions)
         job = _job(begin)
         jobs.create(job)
+        prepared = PreparedJobs(jobs).get({job.id: job.version})[job.id]
         dice = random.Random(1)
         for start in range(0, executions, GROUP):
             moments = [begin + timedelta(seconds=start + second) for second in range(GROUP)]
-            _group(job, moments, log, counter, dice)
+            _group(job, prepared, moments, log, counter, dice)
             rollups.mark_all_seen(moments[-1] + timedelta(seconds=5))
             if start % (GROUP * 10) == 0:
                 rollups.merge(now=moments[-1] + timedelta(seconds=5), retention=RETENTION)
@@ -110,22 +110,17 @@ def _run(uri: str, executions: int, every: int) -> Iterator[tuple[int, int]]:
 
 
 def _group(
-    job: Job, moments: list[datetime], log: ExecutionStore, counter: OutcomeCounter, dice: random.Random
+    job: Job,
+    prepared: PreparedJob,
+    moments: list[datetime],
+    log: ExecutionStore,
+    counter: OutcomeCounter,
+    dice: random.Random,
 ) -> None:
     made = [_execution(job, moment) for moment in moments]
     log.insert(made)
     ids, token, now = [execution.id for execution in made], dice.randbytes(6).hex(), moments[-1]
     log.claim(ids, token, now=now, lease_until=now + timedelta(seconds=45))
-    delivered = DeliveryJob(
-        job.id,
-        job.version,
-        job.schedule,
-        job.request,
-        job.policies.retry,
-        job.policies.disable_after_failures,
-        job.policies.retention_days,
-    )
-    prepared = PreparedJob(delivered, job.version, RequestTemplate.of(job.request))
     records = [
         record_of(
             CallResult(Claim(execution, prepared, token, now), _request(job), _result(dice), now, now),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fires import ticking, workloads
-from benchmarks.fires.arguments import numbers_up_to, up_to
+from benchmarks.fires.arguments import add_workload_options, numbers_up_to, parsed, up_to
 from benchmarks.fires.report import line, print_medians, say
 from benchmarks.fires.stack import Receiver, StackOptions, running
 
@@ -109,16 +109,7 @@ def _shared_by(tickers: int, options: argparse.Namespace) -> dict[str, Any]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fires", description=__doc__)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
-    parser.add_argument(
-        "--runs", type=up_to(20), default=1, help="runs of each workload; medians are printed"
-    )
-    parser.add_argument("--rates", type=numbers_up_to(20_000), default=[200, 1000, 1500],
-                        help="jobs a second for steady, one after the other until one is not kept up")  # fmt: skip
-    parser.add_argument("--seconds", type=up_to(600), default=10, help="length of steady and idle")
-    parser.add_argument(
-        "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
-    )
+    add_workload_options(parser, WORKLOADS)
     parser.add_argument("--idle-jobs", type=up_to(1_000_000), default=100_000)
     parser.add_argument("--mirrored", type=numbers_up_to(5_000_000),
                         default=[1_000, 100_000, 1_000_000], help="jobs in the mirror, in turn")  # fmt: skip
@@ -133,12 +124,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--mongodb-uri")
     parser.add_argument("--redis-url")
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
-    unknown = set(options.workloads) - set(WORKLOADS)
-    if unknown:
-        parser.error(f"no such workload: {', '.join(sorted(unknown))}")
-    return options
+    return parsed(parser, WORKLOADS)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import psutil
 import requests
 from bson import ObjectId
 
+from benchmarks.fires.processes import ByRole
 from webhookcron.config import load_settings
 from webhookcron.core.executions import from_ms, to_ms
 from webhookcron.core.jobs import Job
@@ -55,27 +56,11 @@ class StackOptions:
 
 
 @dataclass
-class Stack:
+class Stack(ByRole):
     """A running platform."""
 
     platform: Platform
-    processes: dict[str, list[psutil.Process]]
     environment: dict[str, str]
-    _children: list[subprocess.Popen[Any]] = field(default_factory=list)
-
-    def cpu_seconds(self) -> dict[str, float]:
-        """CPU seconds used so far, by role."""
-        return {
-            role: sum(sum(process.cpu_times()[:2]) for process in processes)
-            for role, processes in self.processes.items()
-        }
-
-    def rss_mb(self) -> dict[str, float]:
-        """Resident memory, by role."""
-        return {
-            role: round(sum(process.memory_info().rss for process in processes) / 1e6, 1)
-            for role, processes in self.processes.items()
-        }
 
     @contextmanager
     def api(self) -> Iterator[tuple[str, str]]:
@@ -191,7 +176,7 @@ def running(options: StackOptions) -> Iterator[Stack]:
                 for _ in range(count):
                     start(role, [sys.executable, "-P", "-m", "webhookcron", role], env=environment)
             _await_parts(platform, options)
-            yield Stack(platform, processes, environment)
+            yield Stack(processes, platform, environment)
             platform.close()
         finally:
             # Workers write what they have before the stores go.

@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fires.arguments import numbers_up_to, up_to
+from benchmarks.fires.arguments import add_workload_options, parsed, up_to
 from benchmarks.fires.report import line, print_medians, say
 from benchmarks.fires.stack import Receiver
 from benchmarks.peers import workloads
@@ -95,17 +95,8 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    add_workload_options(parser, WORKLOADS)
     parser.add_argument("--peer", choices=PEERS, default=PEERS[0])
-    parser.add_argument(
-        "--runs", type=up_to(20), default=1, help="runs of each workload; medians are printed"
-    )
-    parser.add_argument("--rates", type=numbers_up_to(20_000), default=[200, 1000, 1500],
-                        help="jobs a second for steady, one after the other until one is not kept up")  # fmt: skip
-    parser.add_argument("--seconds", type=up_to(600), default=10, help="length of steady")
-    parser.add_argument(
-        "--aligned", action="store_true", help="steady: all jobs due at the same instant of a second"
-    )
     parser.add_argument("--workers", type=up_to(16), default=1, help="worker processes")
     parser.add_argument(
         "--concurrency",
@@ -113,12 +104,7 @@ def _arguments() -> argparse.Namespace:
         help=f"jobs that a worker runs at once; {SLOW_TARGETS} for slow, else {CONCURRENCY}",
     )
     parser.add_argument("--connections", type=up_to(10_000), default=250, help="connections of a worker")
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
-    unknown = set(options.workloads) - set(WORKLOADS)
-    if unknown:
-        parser.error(f"no such workload: {', '.join(sorted(unknown))}")
-    return options
+    return parsed(parser, WORKLOADS)
 
 
 if __name__ == "__main__":

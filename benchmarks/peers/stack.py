@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from benchmarks.fires.processes import ByRole
 from benchmarks.fires.stack import SIGNING_SECRET
 from benchmarks.peers.answers import answer_of
 from benchmarks.peers.node import DIRECTORY
@@ -45,9 +46,7 @@ class PeerOptions:
 class NodeProcess:
     """A Node program that takes commands."""
 
-    role: str
     child: subprocess.Popen[str]
-    process: psutil.Process
 
     def ask(self, do: str, **command: Any) -> dict[str, Any]:
         """The answer to a command. Raises PeerFailed when there is none or it failed."""
@@ -63,29 +62,10 @@ class NodeProcess:
 
 
 @dataclass
-class Peer:
+class Peer(ByRole):
     """A running peer."""
 
     nodes: list[NodeProcess]
-    redis_process: psutil.Process
-    _roles: list[tuple[str, psutil.Process]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._roles = [(node.role, node.process) for node in self.nodes] + [("redis", self.redis_process)]
-
-    def cpu_seconds(self) -> dict[str, float]:
-        """CPU seconds used so far, by role."""
-        used: dict[str, float] = {}
-        for role, process in self._roles:
-            used[role] = used.get(role, 0.0) + sum(process.cpu_times()[:2])
-        return used
-
-    def rss_mb(self) -> dict[str, float]:
-        """Resident memory, by role."""
-        used: dict[str, float] = {}
-        for role, process in self._roles:
-            used[role] = round(used.get(role, 0.0) + process.memory_info().rss / 1e6, 1)
-        return used
 
     def now(self) -> datetime:
         """This machine's time, cut to milliseconds."""
@@ -142,7 +122,8 @@ def running(node: str, options: PeerOptions) -> Iterator[Peer]:
                 "connectionsPerHost": options.connections_per_host,
                 "signingSecret": SIGNING_SECRET,
             }
-            nodes = []
+            nodes: list[NodeProcess] = []
+            processes: dict[str, list[psutil.Process]] = {}
             for role in options.roles:
                 child = subprocess.Popen(
                     [node, str(DIRECTORY / options.script), json.dumps(given | {"role": role})],
@@ -153,10 +134,11 @@ def running(node: str, options: PeerOptions) -> Iterator[Peer]:
                     env={**os.environ, "NODE_ENV": "production"},
                 )
                 children.append(child)
-                nodes.append(NodeProcess(role, child, psutil.Process(child.pid)))
-            for process in nodes:
-                process.answer("start")
-            yield Peer(nodes, psutil.Process(children[0].pid))
+                nodes.append(NodeProcess(child))
+                processes.setdefault(role, []).append(psutil.Process(child.pid))
+            for started in nodes:
+                started.answer("start")
+            yield Peer({**processes, "redis": [psutil.Process(children[0].pid)]}, nodes)
         finally:
             for child in reversed(children):
                 _end(child)
