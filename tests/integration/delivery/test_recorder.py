@@ -113,6 +113,15 @@ def test_a_retry_waits_as_long_as_the_receiver_asks(world: Any) -> None:
 # --- claims first
 
 
+def yielding_with_a_result(world: Any) -> Any:
+    """A recorder at work that claims come before, with the result of what is due at the first minute."""
+    recorder = world.recorder(world.at(61))
+    recorder.yield_to_claims(True)
+    recorder.start()
+    recorder.put(results(claimed_at(world, 60), world.at(61)))
+    return recorder
+
+
 def test_results_gather_while_claims_are_under_way(
     world: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,10 +146,7 @@ def test_results_do_not_gather_for_longer_than_that(
 ) -> None:
     monkeypatch.setattr("webhookcron.delivery.recorder.LONGEST_YIELD_SECONDS", 0.05)
     job = world.job()
-    recorder = world.recorder(world.at(61))
-    recorder.yield_to_claims(True)
-    recorder.start()
-    recorder.put(results(claimed_at(world, 60), world.at(61)))
+    recorder = yielding_with_a_result(world)
     eventually(lambda: world.found(job) == {60: "success"})
     assert recorder.close(timedelta(seconds=5))
 
@@ -150,10 +156,7 @@ def test_what_holds_a_slot_waits_for_no_claims(
 ) -> None:
     monkeypatch.setattr("webhookcron.delivery.recorder.LONGEST_YIELD_SECONDS", 3600.0)
     job = world.job(overlap_policy=OverlapPolicy.QUEUE)
-    recorder = world.recorder(world.at(61))
-    recorder.yield_to_claims(True)
-    recorder.start()
-    recorder.put(results(claimed_at(world, 60), world.at(61)))
+    recorder = yielding_with_a_result(world)
     eventually(lambda: world.found(job) == {60: "success"})
     assert recorder.close(timedelta(seconds=5))
 
@@ -161,10 +164,7 @@ def test_what_holds_a_slot_waits_for_no_claims(
 def test_a_worker_that_ends_writes_what_gathered(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webhookcron.delivery.recorder.LONGEST_YIELD_SECONDS", 3600.0)
     job = world.job()
-    recorder = world.recorder(world.at(61))
-    recorder.yield_to_claims(True)
-    recorder.start()
-    recorder.put(results(claimed_at(world, 60), world.at(61)))
+    recorder = yielding_with_a_result(world)
     assert recorder.close(timedelta(seconds=5))
     assert world.found(job) == {60: "success"}
 

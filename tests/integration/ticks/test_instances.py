@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -10,30 +10,13 @@ import pytest
 from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.instances import SEEN_FOR, Instances
 
-START = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    moment = START
-
-    def now(self) -> datetime:
-        return self.moment
-
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def instances(connection: Any, clock: Any) -> Instances:
+    return Instances(connection, cast(PlatformClock, clock))
 
 
-@pytest.fixture
-def instances(redis_url: str, redis_client: Any, clock: Clock) -> Any:
-    from webhookcron.ticks import client
-
-    with client.connect(redis_url) as connection:
-        yield Instances(connection, cast(PlatformClock, clock))
-
-
-def test_who_gave_a_sign_of_life_lately_is_seen(instances: Instances, clock: Clock) -> None:
+def test_who_gave_a_sign_of_life_lately_is_seen(instances: Instances, clock: Any) -> None:
     instances.beat("worker", host="a", pid=7)
     clock.moment += timedelta(seconds=10)
     instances.beat("ticker", host="a", pid=3)
@@ -41,13 +24,13 @@ def test_who_gave_a_sign_of_life_lately_is_seen(instances: Instances, clock: Clo
     seen = [(instance.role, instance.host, instance.pid) for instance in instances.seen()]
     assert seen == [("ticker", "a", 3), ("worker", "a", 7)]
 
-    clock.moment = START + SEEN_FOR + timedelta(milliseconds=1)
+    clock.moment = clock.start + SEEN_FOR + timedelta(milliseconds=1)
     assert [instance.role for instance in instances.seen()] == ["ticker"]
 
 
 @pytest.mark.parametrize("member", ["", "api", "api a", "api a x", "api a 7 new"])
 def test_a_sign_that_cannot_be_read_hides_no_other(
-    instances: Instances, redis_client: Any, clock: Clock, member: str
+    instances: Instances, redis_client: Any, clock: Any, member: str
 ) -> None:
     instances.beat("api", host="a", pid=1)
     redis_client.zadd("wc:{0}:instances", {member: clock.moment.timestamp() * 1000})
@@ -61,7 +44,7 @@ def test_who_leaves_is_not_seen(instances: Instances) -> None:
     assert instances.seen() == []
 
 
-def test_the_silent_are_forgotten(instances: Instances, clock: Clock, redis_client: Any) -> None:
+def test_the_silent_are_forgotten(instances: Instances, clock: Any, redis_client: Any) -> None:
     instances.beat("api", host="a", pid=1)
     clock.moment += timedelta(minutes=1)
     instances.beat("api", host="a", pid=2)

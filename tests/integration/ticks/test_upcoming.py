@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
-from webhookcron.ticks import client
 from webhookcron.ticks.clock import PlatformClock
 from webhookcron.ticks.instances import Instances
 from webhookcron.ticks.source import MirrorEntry, TickSource
 from webhookcron.ticks.upcoming import COUNT_EVERY, READ_AHEAD, UpcomingJobs
 
-START = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    moment = START
-
-    def now(self) -> datetime:
-        return self.moment
-
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def connection(redis_url: str, redis_client: Any) -> Iterator[Any]:
-    with client.connect(redis_url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def upcoming(connection: Any, clock: Clock) -> UpcomingJobs:
+def upcoming(connection: Any, clock: Any) -> UpcomingJobs:
     platform_clock = cast(PlatformClock, clock)
     source = TickSource(connection)
     source.put(
         [
-            MirrorEntry(f"job{n}", version=n + 1, fire_time=START, act_at=START + timedelta(seconds=n))
+            MirrorEntry(
+                f"job{n}", version=n + 1, fire_time=clock.start, act_at=clock.start + timedelta(seconds=n)
+            )
             for n in range(6)
         ]
     )
     return UpcomingJobs(source, Instances(connection, platform_clock), platform_clock, most=4)
 
 
-def test_what_acts_soon_is_read_ahead_in_its_version(upcoming: UpcomingJobs, clock: Clock) -> None:
+def test_what_acts_soon_is_read_ahead_in_its_version(upcoming: UpcomingJobs, clock: Any) -> None:
     assert timedelta(seconds=2) == READ_AHEAD
     assert upcoming() == {"job0": 1, "job1": 2, "job2": 3}
     clock.moment += timedelta(seconds=3)
     assert list(upcoming()) == ["job0", "job1", "job2", "job3"], "no more than `most`"
 
 
-def test_workers_share_what_they_read(upcoming: UpcomingJobs, connection: Any, clock: Clock) -> None:
+def test_workers_share_what_they_read(upcoming: UpcomingJobs, connection: Any, clock: Any) -> None:
     instances = Instances(connection, cast(PlatformClock, clock))
     for pid in (1, 2):
         instances.beat("worker", host="a", pid=pid)
